@@ -1,0 +1,11 @@
+"""What keeps BasicSR 1.4.2 working on today's stack; every package of the plugin imports this one first.
+
+Importing it applies the shims that must precede BasicSR's first import. The patches of BasicSR's own pipeline
+are in :mod:`mssr_compat.pipeline`, which the entry points use.
+"""
+
+from mssr_compat.system_libraries import check_opencv
+from mssr_compat.torchvision_shim import mend_torchvision
+
+check_opencv()
+mend_torchvision()
