@@ -1,0 +1,117 @@
+"""Stage 1: learn a probabilistic degradation generator p(x | y) from unpaired photos (paper, section 3.1)."""
+
+from collections import OrderedDict
+
+import torch
+from basicsr.losses import build_loss
+from basicsr.models.srgan_model import SRGANModel
+from basicsr.utils.registry import MODEL_REGISTRY
+
+from mssr_arch.degradation_base import to_generator_input
+from mssr_arch.imresize import bicubic_downsample
+from mssr_compat.errors import UserError
+from mssr_model.training_mixin import TrainingMixin
+
+
+@MODEL_REGISTRY.register()
+class DegradationGANModel(TrainingMixin, SRGANModel):
+    """Trains ``network_g``, which turns clean HR photos into LR photos that ``network_d`` takes for real.
+
+    A training batch holds ``gt``, clean HR crops (N, 3, H, W), and ``lq``, real LR crops (N, 3, H/s, W/s) of other
+    photos, RGB in [0, 1]. A validation batch holds an HR photo and its aligned LR photo; the generator's LR is
+    measured against the latter.
+
+    Options under ``train``: ``color_opt``, ``perceptual_opt``, ``gan_opt`` (a loss each), ``relativistic`` (RaGAN for
+    D), ``gp_opt`` (WGAN's penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations),
+    ``optim_g.noise_lr`` (rate of the noise weights).
+    """
+
+    def init_training_settings(self):
+        train_opt = self.opt['train']
+        self.relativistic = train_opt.get('relativistic', False)
+        self.disc_freq = train_opt.get('disc_freq', 1)
+        self.gen_freq = train_opt.get('gen_freq', 1)
+        super().init_training_settings()
+        self.cri_color = build_loss(train_opt['color_opt']).to(self.device) if train_opt.get('color_opt') else None
+        self.cri_gp = build_loss(train_opt['gp_opt']).to(self.device) if train_opt.get('gp_opt') else None
+
+    def setup_optimizers(self):
+        """Adam for G, its noise weights at a rate of their own, and Adam for D."""
+        noise = [p for name, p in self.net_g.named_parameters() if 'noises.' in name]
+        others = [p for name, p in self.net_g.named_parameters() if 'noises.' not in name]
+        groups = [{'params': others}]
+        if noise:
+            optim_g = self.opt['train']['optim_g']
+            groups.append({'params': noise, 'lr': optim_g.get('noise_lr', optim_g['lr'])})
+        self.optimizer_g = self.build_optimizer('optim_g', groups)
+        self.optimizer_d = self.build_optimizer('optim_d', self.net_d.parameters())
+
+    def optimize_parameters(self, current_iter):
+        """One published step: D first, then G, judged by the updated D."""
+        losses = OrderedDict()
+        y, x = self.gt, self.lq
+        i = current_iter - 1  # the paper counts from 0
+        x_fake = self.net_g(to_generator_input(self.net_g, y, self.opt['scale']))
+
+        # D: tell real high frequencies from generated ones.
+        if i % self.disc_freq == 0:
+            d_real, d_fake = self.net_d(x), self.net_d(x_fake.detach())
+            real, fake = self.relate(d_real, d_fake)
+            l_d = self.cri_gan(real, True, is_disc=True) + self.cri_gan(fake, False, is_disc=True)
+            if self.cri_gp:
+                losses['l_d_gp'] = self.cri_gp(self.net_d, x, x_fake.detach())
+                l_d = l_d + losses['l_d_gp']
+            self.optimizer_d.zero_grad()
+            l_d.backward()
+            self.optimizer_d.step()
+            losses.update(l_d=l_d, out_d_real=real.sigmoid().mean(), out_d_fake=fake.sigmoid().mean())
+
+        # G: keep the colours of the HR photo, take the texture of the real LR photos.
+        if i % self.gen_freq == 0:
+            y_down = bicubic_downsample(y, self.opt['scale'])
+            losses['l_g_color'] = self.cri_color(x_fake, y_down) if self.cri_color else x_fake.new_zeros(())
+            losses['l_g_gan'] = self.cri_gan(self.judge(x_fake), True, is_disc=False)
+            l_g = losses['l_g_color'] + losses['l_g_gan']
+            if self.cri_perceptual:
+                losses['l_g_percep'] = self.cri_perceptual(x_fake, y_down)
+                l_g = l_g + losses['l_g_percep']
+            self.optimizer_g.zero_grad()
+            l_g.backward()
+            self.optimizer_g.step()
+            self.update_ema()
+
+        self.losses = OrderedDict((name, loss.detach()) for name, loss in losses.items())
+
+    def relate(self, d_real, d_fake):
+        """D's logits; for RaGAN each less the batch mean of the other side, position by position."""
+        if not self.relativistic:
+            return d_real, d_fake
+        return d_real - d_fake.mean(0, keepdim=True), d_fake - d_real.mean(0, keepdim=True)
+
+    def judge(self, x_fake):
+        """D's logits of ``x_fake``; gradients reach the image, not D's weights."""
+        net_d = self.get_bare_model(self.net_d)
+        net_d.requires_grad_(False)
+        logits = net_d(x_fake)
+        net_d.requires_grad_(True)
+        return logits
+
+    def test(self):
+        """Degrade the validation HR photo with one fresh draw."""
+        net_g = getattr(self, 'net_g_ema', self.net_g)
+        net_g.eval()
+        with torch.no_grad():
+            self.output = net_g(to_generator_input(net_g, self.gt, self.opt['scale']))
+        self.net_g.train()
+
+    def feed_data(self, data):
+        super().feed_data(data)
+        if not hasattr(self, 'gt'):
+            raise UserError(
+                'datasets.val: validation of a degradation generator needs HR photos and their aligned LR photos '
+                '(type PairedImageDataset with dataroot_gt and dataroot_lq).'
+            )
+
+    def get_current_visuals(self):
+        """``result``: generated LR; ``gt``: the aligned real LR it is measured against. BasicSR's names, LR sizes."""
+        return OrderedDict(result=self.output.detach().cpu(), gt=self.lq.detach().cpu())

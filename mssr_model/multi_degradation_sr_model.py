@@ -1,0 +1,170 @@
+"""Stage 2: collaborative learning of one SR network per degradation generator (paper, section 3.2)."""
+
+from collections import OrderedDict
+
+import torch
+from basicsr.archs import build_network
+from basicsr.losses import build_loss
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger
+from basicsr.utils.registry import MODEL_REGISTRY
+
+from mssr_arch.degradation_base import to_generator_input
+from mssr_model.training_mixin import TrainingMixin
+
+
+@MODEL_REGISTRY.register()
+class MultiDegradationSRModel(TrainingMixin, SRModel):
+    """Trains ``network_g``, an ``SREnsemble`` of K branches, on LR photos drawn from frozen ``degradations``.
+
+    A training batch holds ``gt``, clean HR crops y (N, 3, H, W), and ``lq``, real LR crops x (N, 3, H/s, W/s) of other
+    photos, RGB in [0, 1]. With as many generators as branches, branch k learns from generator k. With more, branch k
+    also learns from generators k + K, k + 2K, ...; with fewer, generators serve several branches. With two of each the
+    step is the published one.
+
+    Options under ``train``: ``pixel_opt`` (supervised), ``collab_opt``, ``adapt_opt`` and ``feature_opt`` (a loss each;
+    without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
+    ``lq_round`` (generated LR clamped and rounded to 8 bits), ``lq_refresh`` (draw anew every so many iterations).
+    """
+
+    shown_branch = None  # the branch that validation shows; None: the ensemble
+
+    def __init__(self, opt):
+        super().__init__(opt)
+        if self.is_train:
+            self.degradations = [self.build_degradation(k, dict(g)) for k, g in enumerate(opt['degradations'])]
+
+    def build_degradation(self, k, options):
+        """A frozen generator, with the weights of its ``checkpoint:``."""
+        checkpoint = options.pop('checkpoint')
+        net = build_network(options)
+        self.load_network(net, checkpoint)
+        get_root_logger().info(f'Degradation {k + 1}: {options["type"]} from {checkpoint}')
+        return net.to(self.device).eval().requires_grad_(False)
+
+    def init_training_settings(self):
+        if not self.opt['path'].get('pretrain_network_g'):  # a resumed run brings all branches in one file
+            ensemble = self.get_bare_model(self.net_g)
+            for branch, options in zip(ensemble.branches, self.opt['network_g']['branches'], strict=True):
+                if options.get('checkpoint'):
+                    self.load_network(branch, options['checkpoint'], param_key='params_ema')
+        super().init_training_settings()
+
+        train_opt = self.opt['train']
+        self.cri_collab, self.cri_adapt, self.cri_feature = (
+            build_loss(train_opt[key]).to(self.device) if train_opt.get(key) else None
+            for key in ('collab_opt', 'adapt_opt', 'feature_opt')
+        )
+        K, M = len(self.opt['network_g']['branches']), len(self.opt['degradations'])
+        if K == 1 and (self.cri_collab or self.cri_feature):
+            get_root_logger().warning('train.collab_opt and train.feature_opt need two branches or more: both are off.')
+            self.cri_collab = self.cri_feature = None
+        self.own = [[m for m in range(M) if m % K == k] or [k % M] for k in range(K)]
+        self.collab_start_iter = train_opt.get('collab_start_iter', 0)
+        self.adapt_ramp = train_opt.get('adapt_ramp', 'linear')
+        self.total_iter = train_opt['total_iter']
+        self.lq_round = train_opt.get('lq_round', False)
+        self.lq_refresh = train_opt.get('lq_refresh', 1)
+        self.drawn = None
+
+    def setup_optimizers(self):
+        """One Adam over all branches: bit-identical to one each."""
+        self.optimizer_g = self.build_optimizer('optim_g', self.net_g.parameters())
+
+    def optimize_parameters(self, current_iter):
+        """One published step: supervised and collaborative learning, then adaptation with the new weights."""
+        x = self.lq
+        t = current_iter - 1  # the paper counts from 0
+        gate = float(t > self.collab_start_iter)
+        losses = OrderedDict()
+
+        # Draw LR photos a, b, ... from the generators; S[k][m] = S_k(G_m(y)), F its features.
+        y, lqs = self.draw(self.gt, t)
+        S, F = self.restore(lqs)
+
+        # L_k: learn from one's own generator, and from each other branch on that branch's generator.
+        total = 0
+        for k, own in enumerate(self.own, start=1):
+            losses[f'l_sup_{k}'] = mean(self.cri_pix(S[k - 1][m], y) for m in own)
+            total = total + losses[f'l_sup_{k}']
+            if self.cri_collab:
+                losses[f'l_collab_{k}'] = self.learn_from_others(self.cri_collab, S, k - 1)
+                total = total + gate * losses[f'l_collab_{k}']
+            if self.cri_feature:
+                losses[f'l_feature_{k}'] = self.learn_from_others(self.cri_feature, F, k - 1)
+                total = total + losses[f'l_feature_{k}']
+        self.step(total)
+
+        # L_adapt: the mean of the new branches is the pseudo label of real LR photos.
+        if self.cri_adapt:
+            weight = gate * (t / self.total_iter if self.adapt_ramp == 'linear' else 1.0)
+            if weight:
+                S_x = self.net_g(x, all_branches=True)
+                p = S_x.detach().mean(0)
+                losses.update({f'l_adapt_{k}': weight * self.cri_adapt(S_k, p) for k, S_k in enumerate(S_x, start=1)})
+                self.step(sum(losses[f'l_adapt_{k + 1}'] for k in range(len(S_x))))
+            else:
+                self.step(None)
+        self.update_ema()
+        self.losses = OrderedDict((name, loss.detach()) for name, loss in losses.items())
+
+    def step(self, loss):
+        """One Adam step on ``loss``; on None with zero gradients: momentum moves the weights, as published."""
+        self.optimizer_g.zero_grad(set_to_none=loss is not None)
+        if loss is not None:
+            loss.backward()
+        self.optimizer_g.step()
+
+    @torch.no_grad()
+    def draw(self, y, t):
+        """HR crops and, for each generator, LR crops drawn from them; reused until ``lq_refresh`` iterations passed."""
+        if t % self.lq_refresh == 0 or self.drawn is None:
+            lqs = [G(to_generator_input(G, y, self.opt['scale'])) for G in self.degradations]
+            if self.lq_round:
+                lqs = [(lq.clamp(0, 1) * 255).round() / 255 for lq in lqs]
+            self.drawn = y, lqs
+        return self.drawn
+
+    def restore(self, lqs):
+        """``S[k][m]``, clamped (N, 3, H, W), and their trunk features, for the generators m that branch k learns from.
+
+        One pass per branch over all its LR crops: the networks have no batch statistics, so this equals a pass each.
+        """
+        seen = [range(len(lqs)) if self.cri_collab or self.cri_feature else own for own in self.own]
+        outputs = self.net_g(
+            [torch.cat([lqs[m] for m in ms]) for ms in seen],
+            all_branches=True,
+            return_features=self.cri_feature is not None,
+        )
+        S, F = outputs if self.cri_feature else (outputs, [])
+        return tuple([dict(zip(ms, out.chunk(len(ms)), strict=True)) for ms, out in zip(seen, outs)] for outs in (S, F))
+
+    def learn_from_others(self, criterion, S, k):
+        """Mean over the other branches j and their generators m of ``criterion(S[k][m], sg S[j][m])``."""
+        return mean(criterion(S[k][m], S[j][m].detach()) for j, own in enumerate(self.own) if j != k for m in own)
+
+    def test(self):
+        """The ensemble, or the one branch that is being validated."""
+        if self.shown_branch is None:
+            super().test()
+            return
+        net_g = self.get_bare_model(getattr(self, 'net_g_ema', self.net_g))
+        with torch.no_grad():
+            self.output = net_g.branches[self.shown_branch](self.lq).clamp(0, 1)
+
+    def nondist_validation(self, dataloader, current_iter, tb_logger, save_img):
+        """The ensemble's figures, then (``val.per_branch``) each branch's as a data set named ``NAME/S_k``."""
+        super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
+        if not self.opt['val'].get('per_branch') or not self.opt['val'].get('metrics'):
+            return
+        name = dataloader.dataset.opt['name']
+        for k in range(len(self.opt['network_g']['branches'])):
+            self.shown_branch, dataloader.dataset.opt['name'] = k, f'{name}/S_{k + 1}'
+            super().nondist_validation(dataloader, current_iter, tb_logger, save_img=False)
+        self.shown_branch, dataloader.dataset.opt['name'] = None, name
+
+
+def mean(terms):
+    """Mean of some loss tensors."""
+    terms = list(terms)
+    return sum(terms) / len(terms)
