@@ -7,7 +7,6 @@ from basicsr.losses import build_loss
 from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
-from mssr_arch.degradation_base import to_generator_input
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
 from mssr_model.training_mixin import TrainingMixin
@@ -51,7 +50,7 @@ class DegradationGANModel(TrainingMixin, SRGANModel):
         losses = OrderedDict()
         y, x = self.gt, self.lq
         i = current_iter - 1  # the paper counts from 0
-        x_fake = self.net_g(to_generator_input(self.net_g, y, self.opt['scale']))
+        x_fake = self.degrade(self.net_g, y)
 
         # D: tell real high frequencies from generated ones.
         if i % self.disc_freq == 0:
@@ -101,7 +100,7 @@ class DegradationGANModel(TrainingMixin, SRGANModel):
         net_g = getattr(self, 'net_g_ema', self.net_g)
         net_g.eval()
         with torch.no_grad():
-            self.output = net_g(to_generator_input(net_g, self.gt, self.opt['scale']))
+            self.output = self.degrade(net_g, self.gt)
         self.net_g.train()
 
     def feed_data(self, data):

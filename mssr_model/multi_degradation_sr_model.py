@@ -9,7 +9,6 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
-from mssr_arch.degradation_base import to_generator_input
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -119,7 +118,7 @@ class MultiDegradationSRModel(TrainingMixin, SRModel):
     def draw(self, y, t):
         """HR crops and, for each generator, LR crops drawn from them; reused until ``lq_refresh`` iterations passed."""
         if t % self.lq_refresh == 0 or self.drawn is None:
-            lqs = [G(to_generator_input(G, y, self.opt['scale'])) for G in self.degradations]
+            lqs = [self.degrade(G, y) for G in self.degradations]
             if self.lq_round:
                 lqs = [(lq.clamp(0, 1) * 255).round() / 255 for lq in lqs]
             self.drawn = y, lqs
@@ -136,8 +135,12 @@ class MultiDegradationSRModel(TrainingMixin, SRModel):
             all_branches=True,
             return_features=self.cri_feature is not None,
         )
-        S, F = outputs if self.cri_feature else (outputs, [])
-        return tuple([dict(zip(ms, out.chunk(len(ms)), strict=True)) for ms, out in zip(seen, outs)] for outs in (S, F))
+
+        def by_generator(outs):
+            return [dict(zip(ms, out.chunk(len(ms)), strict=True)) for ms, out in zip(seen, outs, strict=True)]
+
+        S, F = outputs if self.cri_feature else (outputs, None)
+        return by_generator(S), F and by_generator(F)
 
     def learn_from_others(self, criterion, S, k):
         """Mean over the other branches j and their generators m of ``criterion(S[k][m], sg S[j][m])``."""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from copy import deepcopy
 
-
+from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_model.lr_schedule import LinearDecayLR
 
@@ -33,6 +33,11 @@ class TrainingMixin:
         optimizer = self.get_optimizer(kwargs.pop('type'), params, **kwargs)
         self.optimizers.append(optimizer)
         return optimizer
+
+    def degrade(self, G, y):
+        """``G(y)``, a fresh draw; a generator that does not downsample (DSGAN) reads the bicubic LR of ``y``."""
+        factor = self.opt['scale'] // self.get_bare_model(G).scale
+        return G(y if factor == 1 else bicubic_downsample(y, factor))
 
     def feed_data(self, data):
         """As BasicSR, but nothing stays from the batch before (a set without ground truth has no ``gt``)."""
