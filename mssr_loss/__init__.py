@@ -1,0 +1,8 @@
+"""Losses that BasicSR lacks, registered in its LOSS_REGISTRY."""
+
+import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
+from mssr_loss.adversarial_loss import GradientPenalty, SigmoidGANLoss
+from mssr_loss.low_frequency_loss import LowFrequencyLoss
+from mssr_loss.perceptual_loss import LPIPSLoss, VGGFeatureLoss
+
+__all__ = ['GradientPenalty', 'LPIPSLoss', 'LowFrequencyLoss', 'SigmoidGANLoss', 'VGGFeatureLoss']
