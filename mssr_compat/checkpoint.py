@@ -1,0 +1,203 @@
+"""Read network weights of any origin without running code that a file may carry, and load them or say why not."""
+
+import _codecs
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mssr_compat.checkpoint_names import describe_weights, modernise_names, strip_prefix
+from mssr_compat.errors import UserError
+
+__all__ = ['describe_weights', 'load_into', 'read_training_state', 'read_weights']
+
+# Fixed Haar and Gaussian kernels, which published discriminators store and ours rebuild.
+_FIXED_FILTER = re.compile(r'(^|\.)([gh][01]_(col|row)|gaussian_filter\.weight)$')
+_SHOWN = 3  # differing names that a message lists
+
+
+def read_weights(path: str | Path, key: str | None = None, *, param_key: str | None = 'params',
+                 part: str = 'generator', index: int | None = None) -> dict[str, Tensor]:
+    """Read one network's weights from a file, on the CPU, by the names that BasicSR or this project gives them.
+
+    Understood: BasicSR's ``{params, params_ema}``; bare state dicts; ``{state_dict: ...}``; a published stage-1
+    ``.tar`` (``model_g_state_dict``, ``models_d_state_dict``) and stage-2 ``.ckpt`` (``params``); ``.safetensors``.
+    A leading ``module.`` (DataParallel) or ``model.`` (the published HAN wrapper) goes away, and ESRGAN's two older
+    namings become RRDBNet's. Nothing but tensors and plain values is unpickled.
+
+    Args:
+        path: the file.
+        key: YAML key that named the file, for messages.
+        param_key: ``params`` or ``params_ema``, which to take where the file has both; a file that has only the other
+            gives that.
+        part: ``generator`` or ``discriminator``, which to take of a stage-1 file.
+        index: which discriminator, where such a file has several.
+
+    Returns:
+        Names to tensors.
+
+    Raises:
+        UserError: the file is missing, empty, truncated, no checkpoint, a training state, or would run code.
+    """
+    where = f'{key}: {path}' if key else str(path)
+    state = _select(_read(Path(path).expanduser(), where), where, param_key, part, index)
+    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f'{where} holds {_describe_content(state)}, but a network\'s weights are expected')
+    state = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
+    state = modernise_names(state, where)
+    return strip_prefix(state, 'model.')
+
+
+def read_training_state(path: str | Path, key: str | None = None) -> dict[str, Any]:
+    """Read a BasicSR training state (``.state``: iteration, optimizers, schedulers) on the CPU, running no code.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds something else, such as weights.
+    """
+    where = f'{key}: {path}' if key else str(path)
+    content = _read(Path(path).expanduser(), where)
+    if not _is_training_state(content):
+        raise UserError(f'{where} holds {_describe_content(content)}, but a training state (.state: iter, optimizers, '
+                        'schedulers) is expected')
+    return content
+
+
+def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key: str | None = None,
+              strict: bool = True) -> list[str]:
+    """Load weights into a network, or say what the file holds and what the network needs.
+
+    Args:
+        net: the network; a (Distributed)DataParallel wrapper is looked through.
+        state: names to tensors, from :func:`read_weights`.
+        path: where ``state`` came from, for messages.
+        key: YAML key that named the file, for messages.
+        strict: ask for exactly the network's names; otherwise load those that fit in name and shape.
+
+    Returns:
+        Names that were not loaded because one side lacks them or shapes differ (empty if ``strict``).
+
+    Raises:
+        UserError: names or shapes differ (``strict``), or nothing fits (not ``strict``).
+    """
+    if isinstance(net, nn.parallel.DataParallel | nn.parallel.DistributedDataParallel):
+        net = net.module
+    own = net.state_dict()
+    state = {name: tensor for name, tensor in state.items() if name in own or not _FIXED_FILTER.search(name)}
+    missing = [name for name in own if name not in state]
+    unknown = [name for name in state if name not in own]
+    other = [name for name in own if name in state and own[name].shape != state[name].shape]
+    fitting = {name: state[name] for name in own if name in state and name not in set(other)}
+    if (strict and (missing or unknown or other)) or (own and not fitting):
+        differences = [f'{len(names)} {what} ({", ".join(names[:_SHOWN])}{", ..." if len(names) > _SHOWN else ""})'
+                       for names, what in ((missing, 'missing'), (unknown, 'unknown')) if names]
+        differences += [f'{len(other)} of another shape ({other[0]}: {_shape(state[other[0]])} in the file, '
+                        f'{_shape(own[other[0]])} in the network)'] if other else []
+        raise UserError(f'{f"{key}: " if key else ""}{path} holds {describe_weights(state)}, but '
+                        f'{type(net).__name__} expects {describe_weights(own)}; tensors: {"; ".join(differences)}')
+    net.load_state_dict(fitting, strict=strict)
+    return missing + unknown + other
+
+
+def _read(path: Path, where: str) -> Any:
+    """The content of a file, on the CPU."""
+    if not path.is_file():
+        raise UserError(f'{where}: there is no such file' if not path.is_dir() else f'{where} is a folder, not a file')
+    if path.stat().st_size == 0:
+        raise UserError(f'{where} is empty (zero bytes): copy or download it again')
+    if path.suffix == '.safetensors':
+        return _read_safetensors(path, where)
+    try:
+        with torch.serialization.safe_globals(_numpy_types()):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # damaged bytes raise whatever they happen to mean
+        code = re.search(r'GLOBAL (\S+)', str(error))
+        if code:
+            raise UserError(f'{where} was refused: it holds a pickled Python object ({code[1]}), and unpickling that '
+                            'could run any code; save its plain state_dict where the file was made') from error
+        raise UserError(f'{where} {_complaint(path)}') from error
+
+
+def _read_safetensors(path: Path, where: str) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise UserError(f'{where}: a .safetensors file needs the package safetensors: '
+                        'pip install safetensors') from error
+    try:
+        return load_file(path, device='cpu')
+    except Exception as error:  # the package raises its own class, and OSError
+        raise UserError(f'{where} is damaged or truncated ({error}): copy or download it again') from error
+
+
+def _complaint(path: Path) -> str:
+    """Why a file that torch cannot read is none of its own, from its first bytes."""
+    with open(path, 'rb') as file:
+        head = file.read(24)
+    if head.startswith(b'version https://git-lfs'):
+        return 'is a Git LFS pointer, not the file itself: run git lfs pull'
+    if head.lstrip().startswith(b'<'):
+        return 'is a web page, not a checkpoint: download the file itself'
+    if head.startswith((b'\x80\x03', b'\x80\x04', b'\x80\x05')):  # torch itself writes protocol 2
+        return 'was refused: it is a plain Python pickle, which could run any code, and no checkpoint of torch'
+    if head.startswith((b'PK', b'\x80')):
+        return 'is damaged, truncated, or no checkpoint of torch: copy or download it again'
+    return f'is no checkpoint of torch (it begins with {head[:16]!r})'
+
+
+def _numpy_types() -> list:
+    """NumPy's plain numbers and arrays, which trainers put beside weights (a best PSNR, a random state)."""
+    makers = {'scalar': np.float64(0).__reduce__()[0], '_reconstruct': np.zeros(1).__reduce__()[0]}
+    named = [(maker, f'numpy.{core}.multiarray.{name}') for name, maker in makers.items() for core in ('core', '_core')]
+    return [*named, _codecs.encode, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}]
+
+
+def _select(content: Any, where: str, param_key: str | None, part: str, index: int | None) -> Any:
+    """The network asked for among all that a file holds."""
+    if not isinstance(content, Mapping) or _is_training_state(content):
+        return content
+    if 'model_g_state_dict' in content or 'models_d_state_dict' in content:
+        return _select_stage1(content, where, part, index)
+    for name in (param_key, 'params', 'params_ema', 'state_dict'):
+        if isinstance(content.get(name), Mapping):
+            return content[name]
+    return content
+
+
+def _select_stage1(content: Mapping, where: str, part: str, index: int | None) -> Any:
+    name = {'generator': 'model_g_state_dict', 'discriminator': 'models_d_state_dict'}[part]
+    if name not in content:
+        raise UserError(f'{where} is a stage-1 checkpoint without {name}: it has no {part}')
+    found = content[name]
+    if isinstance(found, Mapping) and not all(isinstance(value, Tensor) for value in found.values()):
+        found = list(found.values())
+    if not isinstance(found, list | tuple):
+        return found
+    if len(found) != 1 and not (index is not None and 0 <= index < len(found)):
+        raise UserError(f'{where} has {len(found)} discriminators: choose one, 0 to {len(found) - 1}, with --index of '
+                        'scripts/convert_checkpoint.py')
+    return found[index or 0]
+
+
+def _is_training_state(content: Any) -> bool:
+    return isinstance(content, Mapping) and {'iter', 'optimizers', 'schedulers'} <= content.keys()
+
+
+def _describe_content(content: Any) -> str:
+    if _is_training_state(content):
+        return f'a training state of iteration {content["iter"]} (optimizers and schedulers)'
+    if not isinstance(content, Mapping):
+        return f'a {type(content).__name__}'
+    content = _select(content, '', 'params', 'generator', None)
+    if not content:
+        return 'nothing'
+    if all(isinstance(value, Tensor) for value in content.values()):
+        return f'weights of {describe_weights(content)}'
+    return f'a dictionary of {", ".join(map(str, list(content)[:_SHOWN]))}{", ..." if len(content) > _SHOWN else ""}'
+
+
+def _shape(tensor: Tensor) -> str:
+    return 'x'.join(map(str, tensor.shape)) or 'scalar'
