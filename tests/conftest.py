@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import pytest
 import torch
 
+import mssr_compat  # noqa: F401  (shims before BasicSR's first import by any test)
+
 torch.set_num_threads(1)
 
 

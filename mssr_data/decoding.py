@@ -1,0 +1,89 @@
+"""Encoded images to pixels, the same for folders, LMDBs and `scripts/prepare_data.py`.
+
+Gray and palette images become RGB, alpha is dropped (not blended), 16-bit values v become round(v / 257), and the EXIF
+orientation is applied.
+"""
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from PIL import Image
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.jp2')
+
+# A complete file ends with these bytes, give or take what some cameras append.
+_END_MARKS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND\xaeB`\x82'}
+_TAIL = 64
+
+
+class CorruptImageError(Exception):
+    """An image cannot be used; the message says what is wrong and names the image."""
+
+
+def decode_image(data: bytes | memoryview | None, name: str) -> np.ndarray:
+    """Decode one image.
+
+    Args:
+        data: the encoded image.
+        name: file name or LMDB key, for the message.
+
+    Returns:
+        BGR, (H, W, 3), uint8 or uint16. Crop before :func:`to_rgb8`: the conversion costs more than the crop.
+
+    Raises:
+        CorruptImageError: it is missing, empty, truncated or no image.
+    """
+    if data is None:
+        raise CorruptImageError(f'{name} is not in the database')
+    if len(data) == 0:
+        raise CorruptImageError(f'{name} is empty (zero bytes)')
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        image = None
+    if image is None or _is_truncated(data):
+        raise CorruptImageError(f'{name} cannot be decoded: it is truncated, damaged or no image')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise CorruptImageError(f'{name} holds {image.dtype} pixels; 8-bit or 16-bit integers are needed')
+    return image
+
+
+def to_rgb8(image: np.ndarray) -> np.ndarray:
+    """BGR uint8 or uint16 (H, W, 3) to RGB uint8; 16-bit values are divided by 257 and rounded."""
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return image[..., ::-1]
+
+
+def header_size(file, name: str) -> tuple[int, int]:
+    """Height and width in pixels as stored (EXIF orientation not applied), from the header alone.
+
+    Args:
+        file: path, or binary file object.
+        name: file name or LMDB key, for the message.
+
+    Raises:
+        CorruptImageError: there is no readable image header.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with Image.open(file) as image:
+                return image.height, image.width
+    except Exception as error:  # Pillow's plugins raise nearly anything on damaged headers
+        raise CorruptImageError(f'{name} is no readable image') from error
+
+
+def _is_truncated(data: bytes | memoryview) -> bool:
+    """Some versions of OpenCV fill the rest of a truncated file with gray and say nothing."""
+    mark = _END_MARKS.get(bytes(data[:2]))
+    if mark is None or mark in bytes(data[-_TAIL:]):
+        return False
+    try:  # no end mark near the end: ask a decoder that is strict about it
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except Exception:
+        return True
+    return False
