@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mssr_arch.frequency_filters import build_filter
-from mssr_compat.errors import UserError
 
 
 @LOSS_REGISTRY.register()
@@ -29,7 +28,6 @@ class LowFrequencyLoss(nn.Module):
         super().__init__()
         self.loss_weight = loss_weight
         self.filter = build_filter(filter, kernel_size=kernel_size)
-        self.margin = kernel_size // 2 if filter in ('gaussian', 'average') else 0
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Compare the low bands of ``x`` and ``y``, both (N, C, H, W) RGB in [0, 1]; returns a scalar.
@@ -37,11 +35,4 @@ class LowFrequencyLoss(nn.Module):
         Raises:
             UserError: images smaller than the blur's kernel.
         """
-        if min(x.shape[-2:]) <= 2 * self.margin:
-            raise UserError(f'train.color_opt.kernel_size is {2 * self.margin + 1}, but LR crops are only '
-                            f'{x.shape[-1]}x{x.shape[-2]}: take a smaller kernel or a larger datasets.train.gt_size')
-        return self.loss_weight * F.l1_loss(self._inner(self.filter.low(x)), self._inner(self.filter.low(y)))
-
-    def _inner(self, band: Tensor) -> Tensor:
-        m = self.margin
-        return band[..., m:-m, m:-m] if m else band
+        return self.loss_weight * F.l1_loss(self.filter.low(x), self.filter.low(y))
