@@ -18,6 +18,7 @@ from mssr_compat.checkpoint import describe_weights, read_weights
 from mssr_compat.errors import UserError
 
 _URL = 'https://download.pytorch.org/models/'
+_REPOSITORY = Path(__file__).resolve().parent.parent
 _TIMEOUT = 30  # seconds without an answer after which a download counts as failed
 
 
@@ -33,6 +34,7 @@ BACKBONES = {
     'alex': Backbone('AlexNet', 'alexnet-owt-7be5be79.pth'),
     'vgg': Backbone('VGG16', 'vgg16-397923af.pth'),
 }
+LPIPS_SMALLEST = {'alex': 31, 'vgg': 16}  # pixels a side, below which a pooling layer has nothing left to pool
 
 
 class FrozenNet(nn.Module):
@@ -110,8 +112,7 @@ def find_weights(backbone: Backbone, weights: str | None, key: str) -> Path:
             raise UserError(f'{key}: there is no file {path}; it should be {backbone.title}\'s {backbone.file} from '
                             f'{_URL}{backbone.file}')
         return path
-    folders = [Path('weights'), Path(__file__).resolve().parent.parent / 'weights',
-               Path(torch.hub.get_dir()) / 'checkpoints']
+    folders = [Path('weights'), _REPOSITORY / 'weights', Path(torch.hub.get_dir()) / 'checkpoints']
     if os.environ.get('MSSR_WEIGHTS'):
         folders.insert(0, Path(os.environ['MSSR_WEIGHTS']).expanduser())
     for folder in folders:

@@ -6,10 +6,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mssr_compat.errors import UserError
-from mssr_loss.backbone import FrozenNet, load_lpips, load_vgg16_features
+from mssr_loss.backbone import LPIPS_SMALLEST, FrozenNet, load_lpips, load_vgg16_features
 
 _KEY = 'train.perceptual_opt.weights'
-_SMALLEST = {'alex': 31, 'vgg': 16}  # pixels a side, below which a pooling layer has nothing left to pool
 
 
 @LOSS_REGISTRY.register()
@@ -32,7 +31,7 @@ class LPIPSLoss(FrozenNet):
     def __init__(self, net: str = 'alex', loss_weight: float = 0.01, weights: str | None = None) -> None:
         super().__init__(load_lpips(net, weights, _KEY))
         self.loss_weight = loss_weight
-        self.smallest = _SMALLEST[net]
+        self.smallest = LPIPS_SMALLEST[net]
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """LPIPS of ``x`` to the target ``y``, both (N, 3, H, W) RGB in [0, 1]; returns a scalar.
