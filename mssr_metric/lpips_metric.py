@@ -1,0 +1,50 @@
+"""LPIPS as a metric of validation and testing."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from basicsr.utils.registry import METRIC_REGISTRY
+from torch import Tensor, nn
+
+from mssr_loss.backbone import LPIPS_SMALLEST, load_lpips
+from mssr_metric.pair import check_pair
+
+
+@METRIC_REGISTRY.register()
+@torch.no_grad()
+def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, net: str = 'alex',
+                    device: str | None = None, weights: str | None = None, better: str | None = None) -> float:
+    """Learned perceptual distance (Zhang et al., CVPR 2018; version 0.1); 0 for equal images, lower is better.
+
+    The network is built at the first call and kept. It sees RGB in [-1, 1], so figures compare with other papers';
+    the published MSSR trainer reported LPIPS of images in [0, 1].
+
+    Args:
+        img, img2: (H, W, 3) BGR or (H, W) gray in [0, 255], as BasicSR's validation makes them.
+        crop_border: pixels to cut from each side first.
+        net: backbone, ``alex`` or ``vgg``.
+        device: where to compute; by default CUDA if there is one.
+        weights: the backbone's weight file; by default searched for as :mod:`mssr_loss.backbone` says.
+        better: ``lower``, which BasicSR's record of the best iteration reads, not this function.
+
+    Raises:
+        UserError: weights missing, sizes that differ, or images under 31 (``alex``) or 16 (``vgg``) pixels a side.
+    """
+    network = _network(net, device or ('cuda' if torch.cuda.is_available() else 'cpu'), weights)
+    check_pair(f'LPIPS ({net})', img, img2, crop_border, LPIPS_SMALLEST[net])
+    parameter = next(network.parameters())
+    return network(_to_tensor(img, crop_border, parameter), _to_tensor(img2, crop_border, parameter)).item()
+
+
+@cache
+def _network(net: str, device: str, weights: str | None) -> nn.Module:
+    return load_lpips(net, weights, 'val.metrics.<name>.weights').to(device).eval().requires_grad_(False)
+
+
+def _to_tensor(image: np.ndarray, crop_border: int, like: Tensor) -> Tensor:
+    """(H, W, 3) BGR or (H, W) gray in [0, 255] to (1, 3, H, W) RGB in [-1, 1]."""
+    height, width = image.shape[:2]
+    image = np.atleast_3d(image)[crop_border:height - crop_border, crop_border:width - crop_border, ::-1]
+    image = torch.from_numpy(np.ascontiguousarray(image)).to(like)
+    return (image / 127.5 - 1).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
