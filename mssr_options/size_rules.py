@@ -1,0 +1,121 @@
+"""Rules about networks and the sizes of what they work on."""
+
+import torch
+
+from mssr_options.quiet import quiet
+from mssr_options.registries import catalogue, keywords
+from mssr_options.source import KeyPath
+
+
+class SizeRules:
+    """Mixin of :class:`mssr_options.rules.Rules`; needs its ``get``, ``datasets``, ``report`` and ``checker``."""
+
+    def rule_crop_divisible(self):
+        """HR and LR crops show the same area: gt_size is a multiple of scale."""
+        for phase, path, options in self.datasets():
+            scale, size = self.get('scale', default=options.get('scale')), self.get(*path, 'gt_size')
+            if phase == 'train' and scale and size and size % scale:
+                lower, upper = size // scale * scale, (size // scale + 1) * scale
+                self.report.add(
+                    (*path, 'gt_size'),
+                    f'{size} is not divisible by scale {scale}: LR crop times scale '
+                    f'must be the HR crop; {f"{lower:g} or " if lower else ""}{upper:g} would do',
+                )
+
+    def rule_one_scale(self):
+        """A scale of a data set that differs from the one at the top is overwritten in silence."""
+        for _, path, options in self.datasets():
+            scale, own = self.get('scale'), self.get(*path, 'scale')
+            if scale and own and own != scale:
+                self.report.add((*path, 'scale'), f'{own} differs from scale {scale} at the top, which wins; remove it')
+            if not scale and not own and options.get('type') in ('UnpairedImageDataset', 'PairedImageDataset'):
+                self.report.add(path, 'there is no scale; set scale at the top')
+
+    def rule_network_scale(self):
+        """Networks that know their scale must be of the scale of the data."""
+        scale = self.get('scale')
+        for kind, path, section in self.checker.built() if scale else ():
+            target = catalogue(kind).get(section.get('type')) if kind == 'network' else None
+            if target is None or path[0] == 'network_d' or not self.report.sound(path):
+                continue
+            for key in ('scale', 'upscale'):
+                parameter = keywords(target)[0].get(key)
+                if parameter is None:
+                    continue
+                own = section.get(key, parameter.default)
+                if isinstance(own, int) and own != scale and self.report.sound((*path, key)):
+                    stated = '' if key in section else ' by default'
+                    self.report.add(
+                        (*path, key) if key in section else path,
+                        f'{key} of {section["type"]} is {own}{stated}, but scale at the top is {scale}; '
+                        f'set both to the same',
+                    )
+
+    def rule_buildable(self):
+        """Networks refuse impossible arguments when they are built; on the meta device that costs no memory."""
+        for kind, path, section in self.checker.built():
+            if kind == 'network' and 'branches' not in section and self._sound_below(path):
+                refusal = self._refusal(path, section)
+                if refusal:
+                    self.report.add(path, refusal)
+
+    def rule_discriminator_patch(self):
+        """The discriminator must be able to judge a crop of the size it will get."""
+        section, size, scale = self.get('network_d'), self.get('datasets', 'train', 'gt_size'), self.get('scale')
+        if not (self.is_train and isinstance(section, dict) and size and self._sound_below(('network_d',))):
+            return
+        if self.checker.model_name not in ('DegradationGANModel', 'SRGANModel', 'ESRGANModel'):
+            return
+        stage_1 = self.checker.model_name == 'DegradationGANModel'
+        if stage_1 and (not scale or size % scale):
+            return
+        side, what = (int(size // scale), 'LR') if stage_1 else (int(size), 'HR')
+        problem = _try(lambda: _judge(section, side))
+        if problem:
+            self.report.add(
+                ('datasets', 'train', 'gt_size'),
+                f'{section["type"]} cannot judge {what} crops of '
+                f'{side} x {side} (gt_size {size}, scale {scale}): {problem}',
+            )
+
+    def _sound_below(self, path: KeyPath) -> bool:
+        """Whether nothing was found wrong at a key path, around it or below it."""
+        return self.report.sound(path) and not any(bad[: len(path)] == path for bad in self.report.bad)
+
+    def _refusal(self, path, section):
+        problem = _try(lambda: _build(section))
+        return problem and f'{section["type"]} refuses these options: {problem}'
+
+
+def _build(section: dict):
+    """A network without storage."""
+    arguments = {key: value for key, value in section.items() if key not in ('type', 'checkpoint')}
+    with torch.device('meta'):
+        return catalogue('network').get(section['type'])(**arguments)
+
+
+def _judge(section: dict, side: int):
+    """Hand a discriminator one crop: without storage or, where a layer cannot do that, in earnest."""
+    channels = int(section.get('num_in_ch', 3))
+    try:
+        with torch.no_grad():
+            _build(section).eval()(torch.empty(1, channels, side, side, device='meta'))
+    except Exception:  # whatever it is, only the real network decides
+        arguments = {key: value for key, value in section.items() if key != 'type'}
+        with torch.no_grad():
+            catalogue('network').get(section['type'])(**arguments)(torch.zeros(1, channels, side, side))
+
+
+def _try(action) -> str:
+    """What ``action`` complains of, or ''."""
+    try:
+        with quiet():
+            action()
+    except (ValueError, TypeError, AssertionError, KeyError, RuntimeError) as error:
+        if 'meta' in str(error).lower():  # the layer, not the user, is at fault
+            return ''
+        text = str(error).strip().splitlines()
+        return text[0].rstrip('.') if text else type(error).__name__
+    except Exception:  # missing files and the like are checked elsewhere
+        return ''
+    return ''
