@@ -24,8 +24,8 @@ def check_pair(metric: str, img: np.ndarray, img2: np.ndarray, crop_border: int,
     if crop_border < 0:
         raise UserError(f'{metric}: crop_border is {crop_border}, but must be 0 or more')
     if min(img.shape[:2]) - 2 * crop_border < smallest:
-        raise UserError(f'{metric} needs {smallest} pixels or more a side, but the images are {_size(img)} and '
-                        f'{crop_border} pixels go from each side: leave these images or this metric out')
+        raise UserError(f'{metric} needs at least {smallest} px a side, but the images are {_size(img)} and '
+                        f'{crop_border} px go from each side: leave these images or this metric out')
 
 
 def _size(image: np.ndarray) -> str:
