@@ -63,13 +63,15 @@ class DegradationGANModel(TrainingMixin, SRGANModel):
             self.optimizer_d.zero_grad()
             l_d.backward()
             self.optimizer_d.step()
-            losses.update(l_d=l_d, out_d_real=real.sigmoid().mean(), out_d_fake=fake.sigmoid().mean())
+            losses.update(l_d=l_d, out_d_real=self.score(real))
 
         # G: keep the colours of the HR photo, take the texture of the real LR photos.
         if i % self.gen_freq == 0:
             y_down = bicubic_downsample(y, self.opt['scale'])
             losses['l_g_color'] = self.cri_color(x_fake, y_down) if self.cri_color else x_fake.new_zeros(())
-            losses['l_g_gan'] = self.cri_gan(self.judge(x_fake), True, is_disc=False)
+            judged = self.judge(x_fake)
+            losses['l_g_gan'] = self.cri_gan(judged, True, is_disc=False)
+            losses['out_d_fake'] = self.score(judged)
             l_g = losses['l_g_color'] + losses['l_g_gan']
             if self.cri_perceptual:
                 losses['l_g_percep'] = self.cri_perceptual(x_fake, y_down)
@@ -86,6 +88,10 @@ class DegradationGANModel(TrainingMixin, SRGANModel):
         if not self.relativistic:
             return d_real, d_fake
         return d_real - d_fake.mean(0, keepdim=True), d_fake - d_real.mean(0, keepdim=True)
+
+    def score(self, logits):
+        """D's mean score for the log: a probability, or for the Wasserstein losses, which know none, the logit."""
+        return (logits if self.cri_gan.gan_type.startswith('wgan') else logits.sigmoid()).mean()
 
     def judge(self, x_fake):
         """D's logits of ``x_fake``; gradients reach the image, not D's weights."""

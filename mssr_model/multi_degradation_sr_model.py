@@ -9,6 +9,7 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
+from mssr_compat.checkpoint import read_weights
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -30,23 +31,42 @@ class MultiDegradationSRModel(TrainingMixin, SRModel):
 
     def __init__(self, opt):
         super().__init__(opt)
-        if self.is_train:
+        if not self.is_train:
+            self.load_branches()
+        else:
             self.degradations = [self.build_degradation(k, dict(g)) for k, g in enumerate(opt['degradations'])]
 
     def build_degradation(self, k, options):
         """A frozen generator, with the weights of its ``checkpoint:``."""
         checkpoint = options.pop('checkpoint')
         net = build_network(options)
-        self.load_network(net, checkpoint)
+        self.load_network(net, checkpoint, key=f'degradations[{k}].checkpoint')
         get_root_logger().info(f'Degradation {k + 1}: {options["type"]} from {checkpoint}')
         return net.to(self.device).eval().requires_grad_(False)
 
+    def load_network(self, net, load_path, strict=True, param_key='params', key=None):
+        """A file with a single SR network (ESRGAN's, say) starts every branch."""
+        ensemble = self.get_bare_model(net)
+        if ensemble is self.get_bare_model(self.net_g) or ensemble is getattr(self, 'net_g_ema', None):
+            state = read_weights(load_path, key, param_key=param_key)
+            if not any(name.startswith('branches.') for name in state):
+                for branch in ensemble.branches:
+                    super().load_network(branch, load_path, strict, param_key, key)
+                return
+        super().load_network(net, load_path, strict, param_key, key)
+
+    def load_branches(self):
+        """Each branch's own ``checkpoint:``, unless ``path.pretrain_network_g`` (a resumed run's too) brought all."""
+        if self.opt['path'].get('pretrain_network_g'):
+            return
+        branches = self.get_bare_model(self.net_g).branches
+        for k, (branch, options) in enumerate(zip(branches, self.opt['network_g']['branches'], strict=True)):
+            if options.get('checkpoint'):
+                key = f'network_g.branches[{k}].checkpoint'
+                self.load_network(branch, options['checkpoint'], param_key='params_ema', key=key)
+
     def init_training_settings(self):
-        if not self.opt['path'].get('pretrain_network_g'):  # a resumed run brings all branches in one file
-            ensemble = self.get_bare_model(self.net_g)
-            for branch, options in zip(ensemble.branches, self.opt['network_g']['branches'], strict=True):
-                if options.get('checkpoint'):
-                    self.load_network(branch, options['checkpoint'], param_key='params_ema')
+        self.load_branches()
         super().init_training_settings()
 
         train_opt = self.opt['train']

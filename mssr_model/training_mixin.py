@@ -13,9 +13,11 @@ class TrainingMixin:
 
     losses = OrderedDict()  # detached loss tensors of the last step
 
-    def load_network(self, net, load_path, strict=True, param_key='params'):
-        """Load any checkpoint that :func:`mssr_compat.checkpoint.read_weights` understands."""
-        load_into(self.get_bare_model(net), read_weights(load_path, param_key=param_key), load_path, strict=strict)
+    def load_network(self, net, load_path, strict=True, param_key='params', key=None):
+        """As BasicSR's, for any checkpoint that ``read_weights`` understands; ``key`` names the YAML key in errors."""
+        part = 'discriminator' if net is getattr(self, 'net_d', None) else 'generator'
+        state = read_weights(load_path, key, param_key=param_key, part=part)
+        load_into(self.get_bare_model(net), state, load_path, key, strict=strict)
 
     def setup_schedulers(self):
         """BasicSR's schedulers, and ``LinearDecayLR``."""

@@ -1,0 +1,133 @@
+"""Whole training steps of the published code, run through the product's own model classes.
+
+Left out of the comparison after training: biases in front of an InstanceNorm. Their gradient is mathematically zero,
+and Adam turns its rounding error into steps of the size of the learning rate; none of them is in a generator or SR
+network, so no compared tensor is affected.
+"""
+
+import golden_tools
+import pytest
+import torch
+from basicsr.models import build_model
+from golden_tools import fill_weights, golden, image, network_options
+from model_options import stage1_options, stage2_options
+
+import mssr_arch  # noqa: F401
+import mssr_loss  # noqa: F401
+import mssr_model  # noqa: F401
+
+STAGE1 = [record['tag'] for record in golden()['stage1']]
+STAGE2 = [record['tag'] for record in golden()['stage2']]
+DERESNET = {'type': 'DeResnet', 'num_feat': 64, 'num_block': 8, 'scale': 4, 'noise_std': 0.1}
+
+
+def generator_options(tag):
+    if tag.startswith('han'):
+        return {'type': 'DegradationHAN'}
+    return {'type': 'DSGAN'} if tag.startswith('dsgan') else DERESNET
+
+
+def assert_same_norms(net, expected, tolerance=1e-4):
+    """The L2 norm of every tensor, relative to ``tolerance``; the sum, relative to the size of its summands."""
+    state = net.state_dict()
+    assert set(state) == set(expected)
+    for name, (total, norm) in expected.items():
+        value = state[name].double()
+        assert value.norm().item() == pytest.approx(norm, rel=tolerance), name
+        assert value.sum().item() == pytest.approx(total, abs=tolerance * value.abs().sum().item()), name
+
+
+@pytest.mark.parametrize('tag', STAGE1)
+def test_stage1_steps(tag):
+    record = golden_tools.record('stage1', tag)
+    options = stage1_options(
+        optim_g={'type': 'Adam', 'lr': record['lr'], 'noise_lr': record['noise_lr'], 'betas': record['betas']},
+        optim_d={'type': 'Adam', 'lr': record['lr'], 'betas': record['betas']},
+        color_opt={
+            'type': 'LowFrequencyLoss',
+            'filter': golden_tools.FILTERS[record['filter']],
+            'loss_weight': record['w_col'],
+        },
+        gan_opt={
+            'type': 'GANLoss' if record['wgan'] else 'SigmoidGANLoss',
+            'gan_type': 'wgan' if record['wgan'] else 'vanilla',
+            'loss_weight': record['w_tex'],
+        },
+        relativistic=record['ragan'],
+        gp_opt={'type': 'GradientPenalty', 'loss_weight': 10.0} if record['wgan'] else None,
+    )
+    options['network_g'] = generator_options(tag)
+    options['network_d'] = network_options(record)
+    model = build_model(options)
+    fill_weights(model.net_g)
+    fill_weights(model.net_d)
+
+    torch.manual_seed(record['torch_seed'])
+    tolerance = 1e-4 if tag.startswith('han') else 1e-5
+    for i, log in enumerate(record['log']):
+        size, n = record['crop'], record['batch']
+        model.feed_data({
+            'gt': image(record['hr_seeds'][i], (n, 3, size, size)),
+            'lq': image(record['lr_seeds'][i], (n, 3, size // 4, size // 4)),
+        })
+        model.update_learning_rate(i + 1)
+        model.optimize_parameters(i + 1)
+        losses = model.get_current_log()
+        assert losses['l_d'] == pytest.approx(log['d_loss'], rel=tolerance)
+        assert losses['l_g_color'] == pytest.approx(record['w_col'] * log['color'], rel=tolerance)
+        # The Wasserstein loss does not fix the level of D's scores: the gradients of D's last biases are sums that
+        # cancel, exactly or but for rounding, and Adam turns that rounding into steps of the learning rate. The level
+        # thus depends on the number of threads; real against fake, which the loss has, does not.
+        level = {'abs': 3 * record['lr'] * (i + 1)} if record['wgan'] else {'rel': tolerance, 'abs': tolerance}
+        assert losses['l_g_gan'] / record['w_tex'] == pytest.approx(log['texture'], **level)
+        assert losses['out_d_real'] == pytest.approx(log['real_score'], **level)
+        assert losses['out_d_fake'] == pytest.approx(log['fake_score'], **level)
+    if record['generator_after'] is not None:
+        assert_same_norms(model.net_g, record['generator_after'])
+
+
+@pytest.mark.parametrize('tag', STAGE2)
+def test_stage2_steps(tag, tmp_path):
+    record = golden_tools.record('stage2', tag)
+    degradations = []
+    for k, prefix in enumerate(record['prefix']):
+        checkpoint = tmp_path / f'{k}.pth'
+        net = fill_weights(mssr_arch.deresnet_arch.DeResnet(), f'{prefix}.')
+        torch.save({'params': net.state_dict()}, checkpoint)
+        degradations.append({**DERESNET, 'checkpoint': str(checkpoint)})
+    loss = {'type': {'l1': 'L1Loss', 'mse': 'MSELoss'}[record['sup_loss']]}
+    options = stage2_options(
+        degradations=degradations,
+        optim_g={'type': 'Adam', 'lr': record['base_lr'], 'betas': record['betas']},
+        scheduler={'type': 'MultiStepLR', 'milestones': [record['decay_step']], 'gamma': 0.5},
+        total_iter=record['iterations'],
+        pixel_opt={**loss, 'loss_weight': record['sup_weight']},
+        collab_opt={**loss, 'loss_weight': record['col_weight']},
+        feature_opt={**loss, 'loss_weight': record['feat_weight']} if record['feat_weight'] else None,
+        adapt_opt=loss,
+        collab_start_iter=record['col_start_iter'],
+    )
+    model = build_model(options)
+    for prefix, branch in zip(record['prefix'], model.net_g.branches, strict=True):
+        fill_weights(branch, f'{prefix}.')
+
+    torch.manual_seed(record['torch_seed'])
+    for i, log in enumerate(record['log']):
+        model.feed_data({
+            'gt': image(record['hr_seeds'][i], record['hr_shape']),
+            'lq': image(record['lr_seeds'][i], record['lr_shape']),
+        })
+        model.update_learning_rate(i + 1)
+        assert model.get_current_learning_rate() == [pytest.approx(log['lr'])]
+        model.optimize_parameters(i + 1)
+        losses = model.get_current_log()
+        for k in ('1', '2'):
+            assert losses[f'l_sup_{k}'] == pytest.approx(record['sup_weight'] * log[f'sup_{k}'], rel=1e-5)
+            assert losses[f'l_collab_{k}'] == pytest.approx(record['col_weight'] * log[f'col_{k}'], rel=1e-5)
+            assert losses.get(f'l_adapt_{k}', 0.0) == pytest.approx(log[f'adapt_{k}'], rel=1e-5)
+    for key, branch in zip(('net_1_after', 'net_2_after'), model.net_g.branches, strict=True):
+        assert_same_norms(branch, record[key])
+
+    model.feed_data({'lq': image(record['eval_seed'], record['eval_shape'])})
+    model.test()
+    assert golden_tools.relative_error(model.output, golden_tools.array(f'stage2/{tag}/ensemble')) < 1e-5
