@@ -2,6 +2,7 @@
 
 import _codecs
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
     """
     where = f'{key}: {path}' if key else str(path)
     state = _select(_read(Path(path).expanduser(), where), where, param_key, part, index)
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not _are_tensors(state):
         raise UserError(f'{where} holds {_describe_content(state)}, but a network\'s weights are expected')
     state = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
     state = modernise_names(state, where)
@@ -89,17 +90,23 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
     state = {name: tensor for name, tensor in state.items() if name in own or not _FIXED_FILTER.search(name)}
     missing = [name for name in own if name not in state]
     unknown = [name for name in state if name not in own]
-    other = [name for name in own if name in state and own[name].shape != state[name].shape]
-    fitting = {name: state[name] for name in own if name in state and name not in set(other)}
-    if (strict and (missing or unknown or other)) or (own and not fitting):
-        differences = [f'{len(names)} {what} ({", ".join(names[:_SHOWN])}{", ..." if len(names) > _SHOWN else ""})'
-                       for names, what in ((missing, 'missing'), (unknown, 'unknown')) if names]
-        differences += [f'{len(other)} of another shape ({other[0]}: {_shape(state[other[0]])} in the file, '
-                        f'{_shape(own[other[0]])} in the network)'] if other else []
+    reshaped = [name for name in own if name in state and own[name].shape != state[name].shape]
+    left = missing + unknown + reshaped
+    fitting = {name: state[name] for name in own.keys() - set(left)}
+    if left and (strict or not fitting):
+        counts = [f'{len(names)} {what} ({_some(names)})' for names, what in
+                  ((missing, 'missing'), (unknown, 'unknown'), (reshaped, 'of another shape')) if names]
+        shapes = [f'{name} is {_shape(state[name])} in the file, {_shape(own[name])} in the network'
+                  for name in reshaped[:1]]
         raise UserError(f'{f"{key}: " if key else ""}{path} holds {describe_weights(state)}, but '
-                        f'{type(net).__name__} expects {describe_weights(own)}; tensors: {"; ".join(differences)}')
+                        f'{type(net).__name__} expects {describe_weights(own)}; tensors: {"; ".join(counts + shapes)}')
     net.load_state_dict(fitting, strict=strict)
-    return missing + unknown + other
+    if left:
+        from basicsr.utils import get_root_logger
+
+        get_root_logger().warning(f'{path}: {len(left)} tensors do not fit {type(net).__name__} and were left out: '
+                                  f'{", ".join(left)}')
+    return left
 
 
 def _read(path: Path, where: str) -> Any:
@@ -111,7 +118,8 @@ def _read(path: Path, where: str) -> Any:
     if path.suffix == '.safetensors':
         return _read_safetensors(path, where)
     try:
-        with torch.serialization.safe_globals(_numpy_types()):
+        with torch.serialization.safe_globals(_numpy_types()), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # about pickle protocols, before the error that says it
             return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # damaged bytes raise whatever they happen to mean
         code = re.search(r'GLOBAL (\S+)', str(error))
@@ -172,7 +180,7 @@ def _select_stage1(content: Mapping, where: str, part: str, index: int | None) -
     if name not in content:
         raise UserError(f'{where} is a stage-1 checkpoint without {name}: it has no {part}')
     found = content[name]
-    if isinstance(found, Mapping) and not all(isinstance(value, Tensor) for value in found.values()):
+    if isinstance(found, Mapping) and found and all(isinstance(value, Mapping) for value in found.values()):
         found = list(found.values())
     if not isinstance(found, list | tuple):
         return found
@@ -186,17 +194,26 @@ def _is_training_state(content: Any) -> bool:
     return isinstance(content, Mapping) and {'iter', 'optimizers', 'schedulers'} <= content.keys()
 
 
+def _are_tensors(state: Any) -> bool:
+    return isinstance(state, Mapping) and bool(state) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
+
+
 def _describe_content(content: Any) -> str:
     if _is_training_state(content):
         return f'a training state of iteration {content["iter"]} (optimizers and schedulers)'
     if not isinstance(content, Mapping):
-        return f'a {type(content).__name__}'
+        return f'one object of type {type(content).__name__}'
     content = _select(content, '', 'params', 'generator', None)
     if not content:
         return 'nothing'
-    if all(isinstance(value, Tensor) for value in content.values()):
+    if _are_tensors(content):
         return f'weights of {describe_weights(content)}'
-    return f'a dictionary of {", ".join(map(str, list(content)[:_SHOWN]))}{", ..." if len(content) > _SHOWN else ""}'
+    return f'a dictionary of {_some(list(content))}'
+
+
+def _some(names: list) -> str:
+    return ', '.join(map(str, names[:_SHOWN])) + (', ...' if len(names) > _SHOWN else '')
 
 
 def _shape(tensor: Tensor) -> str:

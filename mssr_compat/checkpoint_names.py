@@ -86,7 +86,7 @@ def _degradation(state: dict[str, Tensor]) -> str | None:
         return f'{kind} with {blocks} blocks'
     if 'csa.conv.weight' in state:
         groups = _count(state, r'^body\.(\d+)\.body\.0\.body\.')
-        end = 'head' if 'head.1.weight' in state else 'tail'
+        end = 'tail' if 'tail.1.weight' in state else 'head'
         return f'a HAN generator{noise} with {groups} groups and its downsampling in the {end}'
     if 'dsple.0.weight' in state:
         blocks = _count(state, r'^body\.(\d+)\.body\.')

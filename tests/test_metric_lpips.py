@@ -23,8 +23,8 @@ def pair(height=40, width=33, seed=0):
 
 
 def measure(img, img2, weights, net='alex', **options):
-    data = {'img': img, 'img2': img2}
-    return calculate_metric(data, {'type': 'calculate_lpips', 'net': net, 'device': 'cpu', 'weights': weights[net], **options})
+    options |= {'type': 'calculate_lpips', 'net': net, 'device': 'cpu', 'weights': weights[net]}
+    return calculate_metric({'img': img, 'img2': img2}, options)
 
 
 @pytest.mark.parametrize('net', FILES)
