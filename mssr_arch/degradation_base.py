@@ -1,0 +1,99 @@
+"""What all degradation generators share: where their noise comes from."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from mssr_compat.errors import UserError
+
+
+class DegradationNetwork(nn.Module):
+    """A degradation generator ``G(y; z)``: one of many plausible LR photos of the HR photo ``y``.
+
+    The latent variable ``z`` is a list of standard normal maps, one for each injection, in layer order
+    (Lee et al., 2022). A subclass sets :attr:`scale`, fills :attr:`noises` (an empty list makes it
+    deterministic) and implements :meth:`degrade` and :meth:`noise_sizes`.
+    """
+
+    scale: int  #: the output is ceil(H / scale) x ceil(W / scale) for any H, W from 1
+    noises: nn.ModuleList  #: the NoiseInjection layers, in the order in which the features pass them
+
+    def forward(self, y: Tensor, noise: list[Tensor] | bool | None = None) -> Tensor:
+        """Degrade a batch of photos.
+
+        Args:
+            y (Tensor): (N, C, H, W) HR photos, RGB in [0, 1]; any H, W.
+            noise: None draws new maps from torch's global generator, in training and evaluation alike. A list of
+                :attr:`num_noise` maps, as :meth:`draw_noise` gives it, is used as it is. False switches noise off.
+
+        Returns:
+            Tensor: (N, C, ceil(H / scale), ceil(W / scale)) LR photos.
+
+        Raises:
+            UserError: ``noise`` is none of these, or its maps do not fit ``y``.
+        """
+        if noise is None:
+            z = self.draw_noise(y)
+        elif noise is False:
+            z = []
+        else:
+            z = self._checked(noise, y)
+        return self.degrade(y, z)
+
+    def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
+        """``G(y; z)`` for given maps ``z``, one an injection; no maps at all mean no noise."""
+        raise NotImplementedError
+
+    def noise_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Height and width of every noise map, in layer order, for photos of ``height`` x ``width``."""
+        raise NotImplementedError
+
+    @property
+    def num_noise(self) -> int:
+        """Number of noise maps that one degradation takes; 0 for a deterministic generator."""
+        return len(self.noises)
+
+    def noise_parameters(self) -> Iterator[nn.Parameter]:
+        """The injections' weights ``w``, which have a learning rate of their own in training."""
+        return self.noises.parameters()
+
+    def draw_noise(self, y: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Draw the latent variable ``z`` for a batch.
+
+        Args:
+            y (Tensor): (N, C, H, W); its shape and device count.
+            generator: Source of the numbers, on any device; None is torch's global generator of ``y``'s device.
+
+        Returns:
+            list[Tensor]: :attr:`num_noise` standard normal float32 maps (N, 1, H_k, W_k), on ``y``'s device. They are
+            drawn one after another in layer order: this order is what makes seeded draws repeatable.
+        """
+        source = y.device if generator is None else generator.device
+        sizes = self.noise_sizes(*y.shape[-2:])
+        return [torch.randn(len(y), 1, *size, generator=generator, device=source).to(y.device) for size in sizes]
+
+    def inject(self, k: int, h: Tensor, z: list[Tensor]) -> Tensor:
+        """Features ``h`` after the ``k``-th injection, or as they are where there is no noise."""
+        return self.noises[k](h, z[k]) if z else h
+
+    def _checked(self, noise: object, y: Tensor) -> list[Tensor]:
+        name = type(self).__name__
+        if not isinstance(noise, list | tuple):
+            raise UserError(f'{name}: noise is {noise!r}, but must be null, false or a list of {self.num_noise} maps.')
+        if len(noise) != self.num_noise:
+            raise UserError(f'{name}: noise has {len(noise)} maps, but {self.num_noise} are needed.')
+        for k, (n, size) in enumerate(zip(noise, self.noise_sizes(*y.shape[-2:]), strict=True)):
+            if n.shape != (len(y), 1, *size):
+                raise UserError(f'{name}: noise[{k}] has shape {tuple(n.shape)}, but needs {(len(y), 1, *size)}.')
+        return list(noise)
+
+
+def num_halvings(scale: int) -> int:
+    """How many stride-2 convolutions downsample by ``scale``, a power of two."""
+    return scale.bit_length() - 1
+
+
+def halved(height: int, width: int) -> tuple[int, int]:
+    """Size after one stride-2 convolution (kernel 3, padding 1): half, rounded up."""
+    return (height + 1) // 2, (width + 1) // 2

@@ -1,0 +1,76 @@
+"""DeResnet: the small degradation generator, most of whose layers work at HR size."""
+
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+
+from mssr_arch.checks import require_choice, require_count, require_non_negative
+from mssr_arch.degradation_base import DegradationNetwork, num_halvings
+from mssr_arch.noise_injection import NoiseInjection
+
+
+class ResidualBlock(nn.Module):
+    """``h + conv(PReLU(conv(h)))``, (N, C, H, W) to the same."""
+
+    def __init__(self, num_feat: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
+        self.prelu = nn.PReLU()
+        self.conv2 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.conv2(self.prelu(self.conv1(h)))
+
+
+@ARCH_REGISTRY.register()
+class DeResnet(DegradationNetwork):
+    """Probabilistic degradation generator with residual blocks at HR size (Lee et al., 2022; body as in DSGAN).
+
+    Noise enters before each residual block, at HR size. The output is squashed by a sigmoid, hence in (0, 1).
+
+    Args:
+        num_in_ch (int): Channels of the HR photo.
+        num_out_ch (int): Channels of the LR photo.
+        num_feat (int): Channels of the features.
+        num_block (int): Residual blocks, each with one injection.
+        scale (int): 1, 2 or 4; H x W becomes ceil(H / scale) x ceil(W / scale).
+        noise_std (float): Standard deviation of the injected noise; 0 builds the deterministic ablation, which has
+            no injections and no weights for them.
+
+    Raises:
+        UserError: A keyword has an impossible value.
+    """
+
+    def __init__(
+        self,
+        num_in_ch: int = 3,
+        num_out_ch: int = 3,
+        num_feat: int = 64,
+        num_block: int = 8,
+        scale: int = 4,
+        noise_std: float = 0.1,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        require_choice(name, 'scale', scale, (1, 2, 4))
+        require_count(name, num_in_ch=num_in_ch, num_out_ch=num_out_ch, num_feat=num_feat, num_block=num_block)
+        require_non_negative(name, noise_std=noise_std)
+        self.scale = scale
+
+        self.block_input = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, padding=1), nn.PReLU())
+        self.res_blocks = nn.ModuleList(ResidualBlock(num_feat) for _ in range(num_block))
+        num_noise = num_block if noise_std > 0 else 0
+        self.noises = nn.ModuleList(NoiseInjection(num_feat, noise_std) for _ in range(num_noise))
+        down_sample = []
+        for _ in range(num_halvings(scale)):
+            down_sample += [nn.Conv2d(num_feat, num_feat, 3, stride=2, padding=1), nn.PReLU()]
+        self.down_sample = nn.Sequential(*down_sample)
+        self.block_output = nn.Conv2d(num_feat, num_out_ch, 3, padding=1)
+
+    def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
+        h = self.block_input(y)
+        for k, block in enumerate(self.res_blocks):
+            h = block(self.inject(k, h, z))
+        return self.block_output(self.down_sample(h)).sigmoid()
+
+    def noise_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        return [(height, width)] * self.num_noise
