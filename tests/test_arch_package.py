@@ -1,0 +1,66 @@
+"""The package as a whole: imports run one way, names are registered, networks compile."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import mssr_arch
+from mssr_arch import DegradationEDSR, DegradationHAN, DeResnet, SREnsemble, WaveletDiscriminator
+
+PACKAGE = Path(mssr_arch.__file__).parent
+ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'torch'} | sys.stdlib_module_names
+NAMES = {'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble', 'WaveletDiscriminator'}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path.name} has a relative import'
+            yield node.module
+
+
+def test_networks_import_only_what_they_may():
+    paths = sorted(PACKAGE.glob('*.py'))
+    assert len(paths) > 8
+    for path in paths:
+        assert {name.split('.')[0] for name in imported(path)} <= ALLOWED, path.name
+
+
+def test_importing_from_any_folder_registers_the_networks(tmp_path):
+    program = f"""
+import sys
+sys.path.insert(0, {str(PACKAGE.parent)!r})
+import mssr_arch
+from basicsr.utils.registry import ARCH_REGISTRY
+assert {NAMES!r} <= set(ARCH_REGISTRY.keys())
+loaded = {{name.split('.')[0] for name in sys.modules}}
+assert not {{name for name in loaded if name.startswith('mssr_')}} - {{'mssr_arch', 'mssr_compat'}}, loaded
+"""
+    done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    'network',
+    [
+        DeResnet(num_feat=8, num_block=2),
+        DegradationHAN(num_feat=8, num_group=2, num_block=1, reduction=1),
+        DegradationEDSR(num_feat=8, num_block=1),
+        WaveletDiscriminator(),
+        SREnsemble([{'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1}] * 2),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_each_network_compiles_to_one_graph(network):
+    """No Python in a forward pass that torch.compile could not follow."""
+    x = torch.rand(2, 3, 16, 16)
+    torch.manual_seed(3)
+    expected = network(x)
+    torch.manual_seed(3)
+    assert torch.equal(torch.compile(network, backend='eager', fullgraph=True)(x), expected)
