@@ -94,6 +94,16 @@ class Rules(SizeRules):
         if self.get('logger', 'wandb', 'project') and not self.get('logger', 'use_tb_logger'):
             self.report.add(('logger', 'wandb', 'project'), 'needs logger.use_tb_logger: true')
 
+    def rule_unpaired_trains(self):
+        """Unpaired photos cannot be validated with."""
+        for phase, path, options in self.datasets():
+            if phase != 'train' and options.get('type') == 'UnpairedImageDataset':
+                self.report.add(
+                    (*path, 'type'),
+                    'UnpairedImageDataset is for training; use PairedImageDataset, or SingleImageDataset where there '
+                    'is no ground truth',
+                )
+
     # --- data ---------------------------------------------------------------------------------------------------
 
     def rule_lmdb(self):

@@ -2,6 +2,7 @@
 
 import torch
 
+from mssr_loss.backbone import LPIPS_SMALLEST
 from mssr_options.quiet import quiet
 from mssr_options.registries import catalogue, keywords
 from mssr_options.source import KeyPath
@@ -78,13 +79,28 @@ class SizeRules:
                 f'{side} x {side} (gt_size {size}, scale {scale}): {problem}',
             )
 
+    def rule_perceptual_patch(self):
+        """Perceptual networks halve the image several times; a small LR crop has nothing left."""
+        size, scale = self.get('datasets', 'train', 'gt_size'), self.get('scale')
+        options = self.get('train', 'perceptual_opt')
+        if self.checker.model_name != 'DegradationGANModel' or not (size and scale and isinstance(options, dict)):
+            return
+        net = options.get('net', 'alex') if options.get('type') == 'LPIPSLoss' else None
+        smallest = LPIPS_SMALLEST.get(net, 32 if options.get('type') == 'VGGFeatureLoss' else 1)
+        if size % scale == 0 and size // scale < smallest:
+            self.report.add(
+                ('datasets', 'train', 'gt_size'),
+                f'{options["type"]} needs LR crops of {smallest} pixels or more a side, but gt_size {size} / scale '
+                f'{scale} is {size // scale:g}; raise gt_size to {smallest * scale:g}, or set train.perceptual_opt to ~',
+            )
+
     def _sound_below(self, path: KeyPath) -> bool:
         """Whether nothing was found wrong at a key path, around it or below it."""
         return self.report.sound(path) and not any(bad[: len(path)] == path for bad in self.report.bad)
 
     def _refusal(self, path, section):
         problem = _try(lambda: _build(section))
-        return problem and f'{section["type"]} refuses these options: {problem}'
+        return problem and f'{section["type"]} cannot be built: {problem.removeprefix(section["type"] + ": ")}'
 
 
 def _build(section: dict):
