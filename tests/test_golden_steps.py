@@ -5,16 +5,16 @@ and Adam turns its rounding error into steps of the size of the learning rate; n
 network, so no compared tensor is affected.
 """
 
-import golden_tools
 import pytest
 import torch
 from basicsr.models import build_model
-from golden_tools import fill_weights, golden, image, network_options
-from model_options import stage1_options, stage2_options
 
-import mssr_arch  # noqa: F401
+import golden_tools
+import mssr_arch
 import mssr_loss  # noqa: F401
 import mssr_model  # noqa: F401
+from golden_tools import fill_weights, golden, image, network_options
+from model_options import stage1_options, stage2_options
 
 STAGE1 = [record['tag'] for record in golden()['stage1']]
 STAGE2 = [record['tag'] for record in golden()['stage2']]
@@ -75,10 +75,14 @@ def test_stage1_steps(tag):
         losses = model.get_current_log()
         assert losses['l_d'] == pytest.approx(log['d_loss'], rel=tolerance)
         assert losses['l_g_color'] == pytest.approx(record['w_col'] * log['color'], rel=tolerance)
+        # The texture term may differ by twice that: where D saturates (RaGAN's record), the order in which its gradients
+        # are summed shows in the sixth digit. The generator's whole loss is held to the tolerance.
+        if not record['wgan']:
+            assert losses['l_g_color'] + losses['l_g_gan'] == pytest.approx(log['g_loss'], rel=tolerance)
         # The Wasserstein loss does not fix the level of D's scores: the gradients of D's last biases are sums that
         # cancel, exactly or but for rounding, and Adam turns that rounding into steps of the learning rate. The level
         # thus depends on the number of threads; real against fake, which the loss has, does not.
-        level = {'abs': 3 * record['lr'] * (i + 1)} if record['wgan'] else {'rel': tolerance, 'abs': tolerance}
+        level = {'abs': 3 * record['lr'] * (i + 1)} if record['wgan'] else {'rel': 2 * tolerance, 'abs': tolerance}
         assert losses['l_g_gan'] / record['w_tex'] == pytest.approx(log['texture'], **level)
         assert losses['out_d_real'] == pytest.approx(log['real_score'], **level)
         assert losses['out_d_fake'] == pytest.approx(log['fake_score'], **level)
