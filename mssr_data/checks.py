@@ -11,6 +11,9 @@ from mssr_data.decoding import CorruptImageError
 # sizes, so that all of theirs are checked.
 MAX_HEADERS = 5000
 
+# LR photos may be as large as the HR ones (AIM2019's and NTIRE2020's are): only a clear margin means swapped roles.
+SWAPPED = 1.25
+
 _ROLES = {'gt': 'clean HR photos', 'lq': 'real LR photos'}
 
 
@@ -60,7 +63,7 @@ def check_sizes(dataset) -> None:
     """
     sides = {role: _shorter_sides(dataset, role) for role in _ROLES}
     medians = {role: np.median(list(values.values())) for role, values in sides.items() if values}
-    if len(medians) == 2 and medians['lq'] > medians['gt'] and not dataset.opt.get('allow_larger_lq', False):
+    if len(medians) == 2 and medians['lq'] > SWAPPED * medians['gt'] and not dataset.opt.get('allow_larger_lq', False):
         raise UserError(f"datasets.train.dataroot_lq ('{dataset.lq.root}') holds larger photos than dataroot_gt "
                         f"('{dataset.gt.root}'), median shorter side {medians['lq']:.0f} against {medians['gt']:.0f} "
                         'px: swap them, or set datasets.train.allow_larger_lq to true if that is meant.')

@@ -42,7 +42,7 @@ class UnpairedImageDataset(Dataset):
                 Default: 1.
             on_corrupt (str): ``stop`` at an image that cannot be used, or ``skip`` it for the next one, with a warning
                 that names it. Default: stop.
-            allow_larger_lq (bool): do not take LR photos larger than the HR photos for swapped folders.
+            allow_larger_lq (bool): do not take LR photos clearly larger than the HR photos for swapped folders.
                 Default: false.
 
     Items are dicts: ``gt`` float32 (3, gt_size, gt_size) and ``lq`` float32 (3, gt_size / scale, gt_size / scale), RGB
