@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / 'scripts')]  # the scripts' helper modules are tested too
 
 import pytest
 import torch

@@ -1,0 +1,103 @@
+"""One photo to sub-images: decode, cut, encode, write."""
+
+import io
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from _prepare_sources import Photo
+from PIL import Image
+
+from mssr_data.decoding import CorruptImageError, decode_image, to_rgb8
+
+
+class Crop(NamedTuple):
+    """Sub-images of ``size`` pixels every ``step`` pixels; a rest of more than ``threshold`` pixels gets one more."""
+
+    size: int
+    step: int
+    threshold: int
+
+    def starts(self, length: int) -> list[int]:
+        """Where sub-images start along a side of ``length`` pixels; a side of ``size`` or less is kept whole."""
+        if length <= self.size:
+            return [0]
+        starts = list(range(0, length - self.size + 1, self.step))
+        if length - (starts[-1] + self.size) > self.threshold:
+            starts.append(length - self.size)
+        return starts
+
+
+class Written(NamedTuple):
+    """One output image."""
+
+    name: str  # file name
+    height: int
+    width: int
+    size: int  # bytes
+
+
+class Prepared(NamedTuple):
+    """What became of a photo."""
+
+    mode: str
+    height: int
+    width: int
+    files: list[Written]
+
+
+def prepare_photo(photo: Photo, data: bytes | CorruptImageError | None, key: str, folder: Path, crop: Crop | None,
+                  compression: int) -> Prepared:
+    """Write ``photo`` (its bytes, or None to read the file) as 8-bit RGB PNGs named after ``key`` into ``folder``.
+
+    Pixels are converted as :mod:`mssr_data.decoding` says; a photo no larger than the crop stays one image.
+
+    Raises:
+        CorruptImageError: the photo cannot be read or decoded.
+        OSError: a file cannot be written.
+    """
+    if isinstance(data, CorruptImageError):
+        raise data
+    if data is None:
+        try:
+            data = (photo.container / photo.member).read_bytes()
+        except OSError as error:
+            raise CorruptImageError(f"'{photo}' cannot be read ({error.strerror})") from error
+    image = decode_image(data, f"'{photo}'")
+    mode = '16-bit' if image.dtype == np.uint16 else _mode(data)
+    image = to_rgb8(image)
+    height, width = image.shape[:2]
+    if crop is None:
+        crop = Crop(max(height, width), 1, 0)
+    places = [(top, left) for top in crop.starts(height) for left in crop.starts(width)]
+    files = []
+    for number, (top, left) in enumerate(places, start=1):
+        part = image[top:top + crop.size, left:left + crop.size]
+        name = f'{key}.png' if len(places) == 1 else f'{key}_s{number:03d}.png'
+        bgr = np.ascontiguousarray(part[..., ::-1])
+        encoded = cv2.imencode('.png', bgr, [cv2.IMWRITE_PNG_COMPRESSION, compression])[1].tobytes()
+        write_atomically(folder / name, encoded)
+        files.append(Written(name, *part.shape[:2], len(encoded)))
+    return Prepared(mode, height, width, files)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write aside, then rename: no half-written file ever bears the final name."""
+    aside = path.with_name(f'.{path.name}.tmp')
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _mode(data: bytes) -> str:
+    names = {'L': 'gray', 'LA': 'gray with alpha', 'P': 'palette', '1': 'black and white', 'RGBA': 'RGB with alpha'}
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return names.get(image.mode, image.mode)
+    except Exception:  # formats that OpenCV alone knows
+        return 'other'

@@ -1,0 +1,67 @@
+"""What was found and done, in a few lines, and the options to use it with."""
+
+from pathlib import Path
+
+import numpy as np
+from _prepare_role import RolePreparation
+
+from mssr_data.checks import SWAPPED
+
+_QUOTED = 10  # unreadable photos named one by one
+
+
+def report(preparation: RolePreparation) -> list[str]:
+    """Print what became of one role; what is unusual about it is returned as notes."""
+    sides = [min(prepared.height, prepared.width) for prepared in preparation.done.values()]
+    files = preparation.files
+    new = len(preparation.done) - preparation.kept
+    print(f'{preparation.name}: {len(preparation.keys)} photos '
+          f"({', '.join(f'{count} {mode}' for mode, count in preparation.modes.most_common())}), shorter side "
+          f'{min(sides)} to {max(sides)} px (median {np.median(sides):.0f})')
+    print(f"  {len(files)} images in '{preparation.root}'; photos prepared now: {max(new, 0)}, before: "
+          f'{preparation.kept}')
+    notes = []
+    if preparation.unreadable:
+        messages = list(preparation.unreadable.values())
+        notes.append(f'{len(messages)} of the {len(preparation.keys)} photos of {preparation.name} are left out: '
+                     + '; '.join(messages[:_QUOTED]) + (f'; and {len(messages) - _QUOTED} more'
+                                                        if len(messages) > _QUOTED else ''))
+    strangers = preparation.strangers()
+    if strangers:
+        notes.append(f"'{preparation.root}' holds {len(strangers)} files that are not from here and would be trained "
+                     f"on too, such as '{strangers[0]}'")
+    return notes
+
+
+def check_sizes(roles: dict[str, RolePreparation]) -> list[str]:
+    """A note if the LR photos are clearly larger than the HR photos."""
+    if 'gt' not in roles or 'lq' not in roles:
+        return []
+    gt, lq = (np.median([min(file.height, file.width) for file in roles[role].files]) for role in ('gt', 'lq'))
+    if lq <= SWAPPED * gt:
+        return []
+    return [f'the LR images are larger than the HR images (median shorter side {lq:.0f} against {gt:.0f} px): if they '
+            'are not swapped, train with datasets.train.allow_larger_lq: true or cut them smaller with --lq-crop']
+
+
+def yaml_lines(roles: dict[str, RolePreparation]) -> str:
+    """The part of the options that names the prepared data."""
+    as_lmdb = next(iter(roles.values())).target.as_lmdb
+    backend = ['    io_backend:', f"      type: {'lmdb' if as_lmdb else 'disk'}"]
+    lines = ['', 'datasets:']
+    for phase, start in (('train', ''), ('val', 'valid_')):
+        here = {role: roles[start + role] for role in ('gt', 'lq') if start + role in roles}
+        if here:
+            lines.append(f'  {phase}:')
+            lines += [f'    dataroot_{role}: {_quoted(preparation.root)}' for role, preparation in here.items()]
+            if phase == 'train' and not as_lmdb:
+                lines += [f'    meta_info_{role}: {_quoted(preparation.meta_info)}'
+                          for role, preparation in here.items()]
+            lines += backend
+    return '\n'.join(lines)
+
+
+def _quoted(path: Path) -> str:
+    """A path as YAML reads it back."""
+    text = str(path)
+    return text if text.replace('/', '').replace('-', '').replace('_', '').replace('.', '').isalnum() else repr(text)
