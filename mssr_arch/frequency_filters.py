@@ -6,14 +6,15 @@ the autocast setting, since a high band is a small difference of large numbers.
 
 import torch
 import torch.nn.functional as F
+from pytorch_wavelets import DWTForward
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from mssr_arch.checks import require_choice
 from mssr_compat.errors import UserError
 
 FILTERS = ('wavelet', 'gaussian', 'average', None)
 BANDS = ('concat', 'mean')
-SQRT_HALF = 0.5**0.5
 
 
 class FrequencyFilter(nn.Module):
@@ -40,33 +41,31 @@ class WaveletFilter(FrequencyFilter):
     """One-level Haar transform; both bands have ceil(H / 2) x ceil(W / 2), odd sizes repeat the last row or column.
 
     ``low`` is ``LL * 0.5``. ``high`` is ``LH, HL, HH``, each ``* 0.5 + 0.5``: one after another, 3C channels
-    (``bands='concat'``), or their average, C channels (``'mean'``). The bands are those of pytorch_wavelets'
-    ``DWTForward(J=1, wave='haar', mode='symmetric')``, the high ones rounded alike, in less than half its time on a
-    CPU: two taps need no convolution, only sums over the four pixels of a block.
+    (``bands='concat'``), or their average, C channels (``'mean'``).
     """
 
     def __init__(self, bands: str = 'concat') -> None:
         super().__init__()
         require_choice('WaveletFilter', 'bands', bands, BANDS)
         self.bands = bands
+        self.transform = DWTForward(J=1, wave='haar', mode='zero')
+        for name, taps in list(self.transform.named_buffers()):
+            self.transform.register_buffer(name, taps, persistent=False)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``LL`` (N, C, H', W') and ``LH, HL, HH`` (N, C, 3, H', W'), in float32 (float64 for float64)."""
+        x = _even(_full_precision(x))  # pytorch_wavelets' own padding has a wrong gradient at the border
+        taps = {name: tap.to(x.dtype) for name, tap in self.transform.named_buffers()}
+        with torch.autocast(x.device.type, enabled=False):
+            ll, (high,) = functional_call(self.transform, taps, (x,))
+        return ll, high
 
     def low(self, x: Tensor) -> Tensor:
-        # LL is twice the mean of the block.
-        return F.avg_pool2d(_even(_full_precision(x)), 2)
+        return self.split(x)[0] * 0.5
 
     def high(self, x: Tensor) -> Tensor:
-        block = F.pixel_unshuffle(_even(_full_precision(x)), 2).unflatten(1, (-1, 4))
-        top_left, top_right, bottom_left, bottom_right = block.unbind(2)
-        # First along the rows, then along the columns. Rounding as the separable transform does matters: an
-        # instance norm over a few positions magnifies the last bit.
-        top_difference = _haar(top_left, top_right, -1)
-        bottom_difference = _haar(bottom_left, bottom_right, -1)
-        lh = _haar(_haar(top_left, top_right), _haar(bottom_left, bottom_right), -1)
-        hl = _haar(top_difference, bottom_difference)
-        hh = _haar(top_difference, bottom_difference, -1)
-        if self.bands == 'concat':
-            return torch.cat((lh, hl, hh), dim=1) * 0.5 + 0.5
-        return ((lh * 0.5 + 0.5) + (hl * 0.5 + 0.5) + (hh * 0.5 + 0.5)) / 3
+        lh, hl, hh = (self.split(x)[1] * 0.5 + 0.5).unbind(2)
+        return torch.cat((lh, hl, hh), dim=1) if self.bands == 'concat' else (lh + hl + hh) / 3
 
     def high_channels(self, channels: int) -> int:
         return channels if self.bands == 'mean' else 3 * channels
@@ -157,11 +156,6 @@ def build_filter(name: str | None, kernel_size: int = 5, bands: str = 'concat') 
 
 def _full_precision(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
-
-
-def _haar(first: Tensor, second: Tensor, sign: int = 1) -> Tensor:
-    """``(first + sign * second) / sqrt(2)``, rounded as a convolution with these two taps."""
-    return torch.add(first * SQRT_HALF, second, alpha=sign * SQRT_HALF)
 
 
 def _even(x: Tensor) -> Tensor:

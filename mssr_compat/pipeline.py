@@ -8,6 +8,7 @@ import argparse
 import functools
 import logging
 import math
+import os
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from unittest.mock import patch
 
 import basicsr.test
 import basicsr.train
+from basicsr.utils import MessageLogger
 from basicsr.utils import logger as basicsr_logger
 
 from mssr_compat.distributed import init_dist
@@ -23,6 +25,7 @@ from mssr_compat.errors import UserError
 from mssr_compat.prefetch import FailingPrefetchGenerator, LazyCPUPrefetcher
 from mssr_compat.resume import load_resume_state
 from mssr_data.sampler import IterationSampler
+from mssr_metric.protocols import name_metrics
 from mssr_options.check import check_options
 from mssr_options.effective import effective_yaml
 from mssr_options.files import check_files
@@ -53,6 +56,7 @@ def _run(module, pipeline, root_path):
             'basicsr.train.load_resume_state': load_resume_state,
             'basicsr.train.create_train_val_dataloader': create_train_val_dataloader,
             'basicsr.train.CPUPrefetcher': LazyCPUPrefetcher,
+            'basicsr.train.MessageLogger': PunctualMessageLogger,
             'basicsr.data.prefetch_dataloader.PrefetchGenerator': FailingPrefetchGenerator,
             'basicsr.utils.options.init_dist': init_dist,
         }
@@ -97,10 +101,21 @@ def parse_options(root_path, is_train=True, *, folder):
     with patch.object(sys, 'argv', [sys.argv[0], '-opt', effective, *others]):
         opt, args = _parse_options(root_path, is_train)
     check_files(opt)
+    metrics = opt.get('val', {}).get('metrics')
+    if metrics:
+        opt['val']['metrics'] = name_metrics(metrics, opt['scale'])
     if own.check:
         run_preflight(opt, args)
         sys.exit(0)
     return opt, args
+
+
+class PunctualMessageLogger(MessageLogger):
+    """BasicSR's log line, whose ETA is one iteration short: at the last one it reads -1 day."""
+
+    def __init__(self, opt, *args, **kwargs):
+        super().__init__(opt, *args, **kwargs)
+        self.max_iters += 1
 
 
 def create_train_val_dataloader(opt, logger):
@@ -108,7 +123,9 @@ def create_train_val_dataloader(opt, logger):
 
     BasicSR counts epochs with ceil and drops the last batch: 23 photos in batches of 16 train 11 of 20 iterations.
     """
-    per_gpu = opt['datasets']['train']['batch_size_per_gpu']
+    train = opt['datasets']['train']
+    train['num_worker_per_gpu'] = min(train['num_worker_per_gpu'], os.cpu_count())  # more would fight for the cores
+    per_gpu = train['batch_size_per_gpu']
 
     def sampler(train_set, world_size, rank, ratio):
         return IterationSampler(

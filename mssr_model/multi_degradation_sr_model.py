@@ -173,7 +173,7 @@ class MultiDegradationSRModel(TrainingMixin, SRModel):
             return
         net_g = self.get_bare_model(getattr(self, 'net_g_ema', self.net_g))
         with torch.no_grad():
-            self.output = net_g.branches[self.shown_branch](self.lq).clamp(0, 1)
+            self.output = net_g.upscale(self.shown_branch, self.lq)[0]
 
     def nondist_validation(self, dataloader, current_iter, tb_logger, save_img):
         """The ensemble's figures, then (``val.per_branch``) each branch's as a data set named ``NAME/S_k``."""

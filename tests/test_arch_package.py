@@ -12,7 +12,7 @@ import mssr_arch
 from mssr_arch import DegradationEDSR, DegradationHAN, DeResnet, SREnsemble, WaveletDiscriminator
 
 PACKAGE = Path(mssr_arch.__file__).parent
-ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'torch'} | sys.stdlib_module_names
+ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'pytorch_wavelets', 'torch'} | sys.stdlib_module_names
 NAMES = {'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble', 'WaveletDiscriminator'}
 
 
