@@ -6,10 +6,11 @@ import torch
 from basicsr.models.base_model import BaseModel
 from basicsr.utils.file_client import FileClient
 
+from mssr_options import kinds
 from mssr_options.registries import catalogue, keywords
 from mssr_options.report import did_you_mean
 from mssr_options.source import KeyPath
-from mssr_options.tables import CHOICES, OPTIMIZER, SCHEDULERS, Key
+from mssr_options.tables import ARGUMENTS, OPTIMIZER, SCHEDULERS, Key
 
 CHECKPOINT = {'checkpoint': Key('file?', 'Weights to start from.')}
 BETTER = {'better': Key("'higher' | 'lower'", 'Which values are better. Default: higher.')}
@@ -29,7 +30,7 @@ class Components:
         parameters, takes_others = keywords(target)
         if kind == 'metric':
             parameters = {name: p for name, p in parameters.items() if name not in METRIC_DATA}
-        self.arguments(path, value, parameters, takes_others, extra or {})
+        self.arguments(path, value, parameters, takes_others, extra or {}, is_own(target))
 
     def registered(self, kind: str, path: KeyPath, value: dict):
         """What ``value['type']`` names, or None after a mistake was noted."""
@@ -43,7 +44,9 @@ class Components:
             self.report.add((*path, 'type'), article + did_you_mean(value['type'], names.names()))
         return target
 
-    def arguments(self, path: KeyPath, value: dict, parameters: dict, takes_others: bool, extra: dict) -> None:
+    def arguments(
+        self, path: KeyPath, value: dict, parameters: dict, takes_others: bool, extra: dict, own=True
+    ) -> None:
         """Check the keys of a section against parameters and the further keys ``extra``."""
         for key, item in value.items():
             here = (*path, key)
@@ -54,7 +57,7 @@ class Components:
             elif key in NESTED and key in parameters:
                 self.networks(here, item)
             elif key in parameters:
-                self.value(here, kind_of(parameters[key]), item)
+                self.value(here, kind_of(parameters[key], own), item)
             elif not takes_others:
                 self.unknown(here, [*parameters, *extra])
         for name, parameter in parameters.items():
@@ -124,13 +127,21 @@ class Components:
         self.arguments(path, value, parameters, False, {})
 
 
-def kind_of(parameter: inspect.Parameter) -> str:
-    """The kind of value that a parameter takes, as far as its annotation or default tells.
+def is_own(target) -> bool:
+    """Whether a class or function is BasicSR's or this project's."""
+    return target.__module__.startswith(('basicsr.', 'mssr_'))
+
+
+def kind_of(parameter: inspect.Parameter, own: bool = True) -> str:
+    """The kind of value that a parameter takes, as far as its annotation, its default or (``own``) its name tells.
 
     A default of 1 stands for any number: code that means 0.1 there is common.
     """
-    if parameter.name in CHOICES and not isinstance(parameter.default, (int, float)):
-        return ' | '.join(f"'{choice}'" for choice in CHOICES[parameter.name])
+    named, default = ARGUMENTS.get(parameter.name), parameter.default
+    if own and named and default is None:
+        return f'{named} | null'
+    if own and named and (default is parameter.empty or kinds.fits(named, default)):
+        return named
     names = {'int': 'int', 'float': 'number', 'bool': 'bool', 'str': 'text', 'None': 'null', 'dict': 'mapping',
              'list': '[any]', 'tuple': '[any]'}  # fmt: skip
     annotation = parameter.annotation
@@ -140,7 +151,6 @@ def kind_of(parameter: inspect.Parameter) -> str:
         if all(part in names for part in parts):
             return ' | '.join(names[part] for part in parts)
         return 'any'
-    default = parameter.default
     if isinstance(default, bool):
         return 'bool'
     if isinstance(default, (int, float)):

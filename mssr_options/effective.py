@@ -1,8 +1,8 @@
 """The option file of what ran, ``--force_yml`` included."""
 
-import re
-
 import yaml
+
+from mssr_options.yaml_loader import SCALARS
 
 
 class _Dumper(yaml.SafeDumper):
@@ -12,12 +12,9 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-# Text that either reader would take for a number is quoted: YAML 1.1 does not know 1e-4, ours does.
-_Dumper.add_implicit_resolver(
-    'tag:yaml.org,2002:float',
-    re.compile(r'[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$'),
-    list('-+0123456789'),
-)
+# Text that either reader would take for something else is quoted: YAML 1.1 does not know 1e-4 and 0o7, ours does.
+for _tag, _pattern, _first in SCALARS:
+    _Dumper.add_implicit_resolver(_tag, _pattern, _first)
 
 
 def effective_yaml(opt: dict) -> str:

@@ -15,6 +15,7 @@ SECTIONS = frozenset(
     {'section', 'network', 'loss', 'metrics', 'optimizer', 'scheduler', 'datasets', 'io_backend', 'networks', 'mapping'}
 )
 _NUMBER = re.compile(r'(int|number)(?: (>=?) (\S+))?(?: (<=?) (\S+))?$')
+_BAR = re.compile(r' \| (?![^\[]*\])')  # not inside a list
 _LIST = re.compile(r'\[(.+)\](?:\*(\d+))?$')
 _WORDS = {
     'bool': 'true or false',
@@ -25,7 +26,10 @@ _WORDS = {
     'any': 'any value',
     'networks': 'a list of networks',
     'mapping': 'a mapping',
-    'datasets': 'a section',
+    'network': 'a network (a section with type: NAME)',
+    'loss': 'a loss (a section with type: NAME)',
+    'optimizer': 'an optimizer (a section with type: NAME)',
+    'scheduler': 'a schedule (a section with type: NAME)',
 }
 _SCHEMA = {
     'bool': {'type': 'boolean'},
@@ -120,11 +124,12 @@ def parse(spec: str) -> tuple[One, ...]:
     if spec.endswith('?'):
         return (*parse(spec[:-1]), One('null'))
     alternatives = []
-    for text in spec.split(' | '):
+    for text in _BAR.split(spec):
         number, items = _NUMBER.match(text), _LIST.match(text)
         if number:
             name, low_sign, low, high_sign, high = number.groups()
-            alternatives.append(One(name, low and float(low), low_sign == '>', high and float(high), high_sign == '<'))
+            low, high = low and _number(low), high and _number(high)
+            alternatives.append(One(name, low, low_sign == '>', high, high_sign == '<'))
         elif items:
             parse(items[1])
             alternatives.append(One('list', item=items[1], length=items[2] and int(items[2])))
@@ -133,6 +138,10 @@ def parse(spec: str) -> tuple[One, ...]:
         else:
             raise ValueError(f'{spec!r} is no kind of value')
     return tuple(alternatives)
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip('-').isdigit() else float(text)
 
 
 def fits(spec: str, value) -> bool:

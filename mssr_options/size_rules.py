@@ -3,6 +3,7 @@
 import torch
 
 from mssr_loss.backbone import LPIPS_SMALLEST
+from mssr_options.components import is_own
 from mssr_options.quiet import quiet
 from mssr_options.registries import catalogue, keywords
 from mssr_options.source import KeyPath
@@ -55,8 +56,8 @@ class SizeRules:
     def rule_buildable(self):
         """Networks refuse impossible arguments when they are built; on the meta device that costs no memory."""
         for kind, path, section in self.checker.built():
-            if kind == 'network' and 'branches' not in section and self._sound_below(path):
-                refusal = self._refusal(path, section)
+            if self._cheap(kind, section) and self._sound_below(path):
+                refusal = self._refusal(kind, section)
                 if refusal:
                     self.report.add(path, refusal)
 
@@ -71,7 +72,7 @@ class SizeRules:
         if stage_1 and (not scale or size % scale):
             return
         side, what = (int(size // scale), 'LR') if stage_1 else (int(size), 'HR')
-        problem = _try(lambda: _judge(section, side))
+        problem = _try(lambda: _judge(section, side, 'meta')) and _try(lambda: _judge(section, side, 'cpu'))
         if problem:
             self.report.add(
                 ('datasets', 'train', 'gt_size'),
@@ -91,35 +92,38 @@ class SizeRules:
             self.report.add(
                 ('datasets', 'train', 'gt_size'),
                 f'{options["type"]} needs LR crops of {smallest} pixels or more a side, but gt_size {size} / scale '
-                f'{scale} is {size // scale:g}; raise gt_size to {smallest * scale:g}, or set train.perceptual_opt to ~',
+                f'{scale} is {size // scale:g}; raise it to {smallest * scale:g}, or set train.perceptual_opt to ~',
             )
 
     def _sound_below(self, path: KeyPath) -> bool:
         """Whether nothing was found wrong at a key path, around it or below it."""
         return self.report.sound(path) and not any(bad[: len(path)] == path for bad in self.report.bad)
 
-    def _refusal(self, path, section):
-        problem = _try(lambda: _build(section))
+    def _cheap(self, kind: str, section: dict) -> bool:
+        """Whether building it reads no files; an ensemble's branches are built one by one."""
+        target = catalogue(kind).get(section.get('type'))
+        if kind == 'network' or target is None:
+            return target is not None and 'branches' not in section
+        return is_own(target) and not {'weights', 'vgg_type'} & set(keywords(target)[0])
+
+    def _refusal(self, kind: str, section: dict) -> str:
+        """Why a network or loss cannot be built, or ''; what fails without storage is tried in earnest."""
+        problem = _try(lambda: _build(kind, section, 'meta')) and _try(lambda: _build(kind, section, 'cpu'))
         return problem and f'{section["type"]} cannot be built: {problem.removeprefix(section["type"] + ": ")}'
 
 
-def _build(section: dict):
-    """A network without storage."""
+def _build(kind: str, section: dict, device: str):
+    """A network or loss; on the device ``meta`` it has no storage and costs next to nothing."""
     arguments = {key: value for key, value in section.items() if key not in ('type', 'checkpoint')}
-    with torch.device('meta'):
-        return catalogue('network').get(section['type'])(**arguments)
+    with torch.device(device):
+        return catalogue(kind).get(section['type'])(**arguments)
 
 
-def _judge(section: dict, side: int):
-    """Hand a discriminator one crop: without storage or, where a layer cannot do that, in earnest."""
-    channels = int(section.get('num_in_ch', 3))
-    try:
-        with torch.no_grad():
-            _build(section).eval()(torch.empty(1, channels, side, side, device='meta'))
-    except Exception:  # whatever it is, only the real network decides
-        arguments = {key: value for key, value in section.items() if key != 'type'}
-        with torch.no_grad():
-            catalogue('network').get(section['type'])(**arguments)(torch.zeros(1, channels, side, side))
+def _judge(section: dict, side: int, device: str) -> None:
+    """Hand a discriminator one crop."""
+    crop = torch.zeros(1, int(section.get('num_in_ch', 3)), side, side, device=device)
+    with torch.no_grad():
+        _build('network', section, device)(crop)
 
 
 def _try(action) -> str:
@@ -127,11 +131,9 @@ def _try(action) -> str:
     try:
         with quiet():
             action()
-    except (ValueError, TypeError, AssertionError, KeyError, RuntimeError) as error:
-        if 'meta' in str(error).lower():  # the layer, not the user, is at fault
-            return ''
+    except OSError:  # missing files are checked elsewhere
+        return ''
+    except Exception as error:  # other people's code complains in any way
         text = str(error).strip().splitlines()
         return text[0].rstrip('.') if text else type(error).__name__
-    except Exception:  # missing files and the like are checked elsewhere
-        return ''
     return ''

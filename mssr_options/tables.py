@@ -214,12 +214,18 @@ OPTIMIZER = {
     'eps': Key('number > 0', "Adam's epsilon."),
 }
 
-# Arguments whose choices their signatures do not tell.
-CHOICES = {
-    'gan_type': ('vanilla', 'lsgan', 'wgan', 'wgan_softplus', 'hinge'),
-    'reduction': ('none', 'mean', 'sum'),
-    'better': ('higher', 'lower'),
-    'criterion': ('l1', 'l2', 'fro'),
+# Arguments of BasicSR's and our own networks, losses and metrics whose signatures do not tell what they take.
+ARGUMENTS = {
+    'gan_type': "'vanilla' | 'lsgan' | 'wgan' | 'wgan_softplus' | 'hinge'",
+    'reduction': "'none' | 'mean' | 'sum'",
+    'criterion': "'l1' | 'l2' | 'fro'",
+    'better': "'higher' | 'lower'",
+    'crop_border': 'int >= 0',
+    'layer_weights': 'mapping',
+    'num_in_ch': 'int >= 1',
+    'num_out_ch': 'int >= 1',
+    'num_feat': 'int >= 1',
+    'num_block': 'int >= 1',
 }
 
 # What people write, and what it is called here.

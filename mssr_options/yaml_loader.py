@@ -25,22 +25,22 @@ class StrictLoader(yaml.SafeLoader):
         return int(self.construct_scalar(node).replace('_', ''), 0)
 
 
-_SCALARS = (
-    ('null', r'~|null|Null|NULL|', '~nN\0'),
-    ('bool', r'true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF', 'tTfFyYnNoO'),
-    ('int', r'[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+|0o[0-7]+', '-+0123456789'),
-    (
-        'float',
+_PATTERNS = {
+    'null': (r'~|null|Null|NULL|', ['~', 'n', 'N', '']),
+    'bool': (r'true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF', 'tTfFyYnNoO'),
+    'int': (r'[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+|0o[0-7]+', '-+0123456789'),
+    'float': (
         r'[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?'
         r'|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)',
         '-+.0123456789',
     ),
-    ('merge', r'<<', '<'),
-)
-for _name, _pattern, _first in _SCALARS:
-    StrictLoader.add_implicit_resolver(
-        f'tag:yaml.org,2002:{_name}', re.compile(f'(?:{_pattern})$'), ['' if c == '\0' else c for c in _first]
-    )
+    'merge': (r'<<', '<'),
+}
+# (tag, pattern, first characters) of each plain scalar that is not text.
+SCALARS = [(f'tag:yaml.org,2002:{name}', re.compile(f'(?:{pattern})$'), list(first))
+           for name, (pattern, first) in _PATTERNS.items()]  # fmt: skip
+for _tag, _pattern, _first in SCALARS:
+    StrictLoader.add_implicit_resolver(_tag, _pattern, _first)
 StrictLoader.add_constructor('tag:yaml.org,2002:int', StrictLoader.construct_int)
 
 
