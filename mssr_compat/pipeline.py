@@ -101,7 +101,7 @@ def parse_options(root_path, is_train=True, *, folder):
     with patch.object(sys, 'argv', [sys.argv[0], '-opt', effective, *others]):
         opt, args = _parse_options(root_path, is_train)
     check_files(opt)
-    metrics = opt.get('val', {}).get('metrics')
+    metrics = (opt.get('val') or {}).get('metrics')
     if metrics:
         opt['val']['metrics'] = name_metrics(metrics, opt['scale'])
     if own.check:

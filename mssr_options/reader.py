@@ -41,6 +41,8 @@ def read_options(path: str, force_yml: list[str] | None = None) -> Options:
     opt = Options(content)
     opt.source = Source(path, lines)
     apply_forced(opt, force_yml or [], opt.source)
+    if isinstance(opt.get('datasets'), dict):  # `val: ~` is how --force_yml leaves a data set out
+        opt['datasets'] = {name: options for name, options in opt['datasets'].items() if options is not None}
     return opt
 
 
