@@ -1,0 +1,252 @@
+"""The models' switches: what each changes, and what it must not change."""
+
+import pytest
+import torch
+from basicsr.models import build_model
+
+import mssr_arch
+import mssr_loss  # noqa: F401
+import mssr_model  # noqa: F401
+from golden_tools import image
+from model_options import ADAM, TINY_DERESNET, TINY_RRDB, stage1_options, stage2_options
+from mssr_compat.errors import UserError
+from mssr_model.lr_schedule import LinearDecayLR
+
+BATCH = {'gt': image(1, (2, 3, 32, 32)), 'lq': image(2, (2, 3, 8, 8))}
+
+
+def generators(folder, count):
+    """Checkpoints of ``count`` different tiny generators whose noise counts, as ``degradations:`` lists them."""
+    options = []
+    for k in range(count):
+        torch.manual_seed(100 + k)
+        net = mssr_arch.DeResnet(**{key: value for key, value in TINY_DERESNET.items() if key != 'type'})
+        for w in net.noise_parameters():
+            w.data.normal_()
+        torch.save({'params': net.state_dict()}, folder / f'{k}.pth')
+        options.append({**TINY_DERESNET, 'checkpoint': str(folder / f'{k}.pth')})
+    return options
+
+
+def stage2(folder, num_branch=2, num_generator=2, **train):
+    torch.manual_seed(7)
+    model = build_model(stage2_options(num_branch, generators(folder, num_generator), **train))
+    for branch in model.net_g.branches:
+        branch.conv_last.bias.data.fill_(0.5)  # away from the clamp, whose gradient is zero
+    return model
+
+
+def run(model, steps=4):
+    """Train for some steps; the log of each."""
+    logs = []
+    torch.manual_seed(0)
+    for i in range(1, steps + 1):
+        model.feed_data(BATCH)
+        model.update_learning_rate(i)
+        model.optimize_parameters(i)
+        logs.append(model.get_current_log())
+    return logs
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.net_g.parameters()])
+
+
+@pytest.mark.parametrize('num_branch, num_generator', [(1, 1), (2, 2), (3, 3), (1, 2), (1, 3), (3, 1), (2, 3)])
+def test_any_number_of_branches_and_generators(tmp_path, num_branch, num_generator):
+    model = stage2(tmp_path, num_branch, num_generator)
+    before = weights(model)
+    log = run(model)[-1]
+    terms = {'sup', 'collab', 'adapt'} if num_branch > 1 else {'sup', 'adapt'}
+    assert set(log) == {f'l_{term}_{k}' for term in terms for k in range(1, num_branch + 1)}
+    assert not torch.equal(weights(model), before)
+    learned = sorted(m for own in model.own for m in own)
+    assert set(learned) == set(range(num_generator))  # no generator is left out
+
+
+def test_branches_learn_alone_without_collaboration(tmp_path):
+    """Without the two joint terms, a branch is bit-identical to one trained on its generator alone."""
+    pair = stage2(tmp_path, 2, 2, collab_opt=None, adapt_opt=None, lq_refresh=10)
+    single = stage2(tmp_path, 1, 1, collab_opt=None, adapt_opt=None, lq_refresh=10)
+    single.net_g.branches[0].load_state_dict(pair.net_g.branches[0].state_dict())
+    run(pair), run(single)
+    for a, b in zip(pair.net_g.branches[0].parameters(), single.net_g.branches[0].parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_collaboration_changes_the_weights_only_after_its_start(tmp_path):
+    with_term, without = stage2(tmp_path), stage2(tmp_path, collab_opt=None)
+    run(with_term, 2), run(without, 2)  # iterations 0 and 1; collab_start_iter is 1
+    assert torch.equal(weights(with_term), weights(without))
+    run(with_term, 4), run(without, 4)
+    assert not torch.equal(weights(with_term), weights(without))
+
+
+def test_the_gated_adaptation_still_takes_its_adam_step(tmp_path):
+    """Published: both steps from the first iteration; momentum moves the weights although the gradient is zero."""
+    with_term, without = stage2(tmp_path), stage2(tmp_path, adapt_opt=None)
+    run(with_term, 1), run(without, 1)
+    assert not torch.equal(weights(with_term), weights(without))
+
+
+def test_the_adaptation_ramp(tmp_path):
+    linear = run(stage2(tmp_path))[3]
+    constant = run(stage2(tmp_path, adapt_ramp='constant', collab_start_iter=2))[3]
+    # Iteration 3 of 10; both were gated until iteration 2, except that the linear one took its step there.
+    assert linear['l_adapt_1'] == pytest.approx(0.3 * constant['l_adapt_1'], rel=0.02)
+
+
+def test_generated_lr_is_fresh_or_kept(tmp_path):
+    model = stage2(tmp_path, lq_refresh=2)
+    draws = []
+    for t in range(4):
+        model.feed_data({'gt': image(10 + t, (2, 3, 32, 32)), 'lq': BATCH['lq']})
+        draws.append(model.draw(model.gt, t))
+    (y0, lq0), (y1, lq1), (y2, lq2), _ = draws
+    assert torch.equal(y0, y1) and torch.equal(lq0[0], lq1[0])  # kept, together with its HR crops
+    assert not torch.equal(y0, y2) and not torch.equal(lq0[0], lq2[0])
+    fresh = stage2(tmp_path)
+    fresh.feed_data(BATCH)
+    a, b = fresh.draw(fresh.gt, 0)[1], fresh.draw(fresh.gt, 1)[1]
+    assert not torch.equal(a[0], b[0])  # the same photo, another draw
+
+
+def test_generated_lr_in_eight_bits(tmp_path):
+    model = stage2(tmp_path, lq_round=True)
+    model.feed_data(BATCH)
+    for lq in model.draw(model.gt, 0)[1]:
+        levels = lq * 255
+        assert torch.allclose(levels, levels.round(), atol=1e-4) and lq.min() >= 0 and lq.max() <= 1
+
+
+def test_generators_stay_frozen(tmp_path):
+    model = stage2(tmp_path)
+    before = [p.clone() for G in model.degradations for p in G.parameters()]
+    run(model)
+    after = [p for G in model.degradations for p in G.parameters()]
+    assert all(torch.equal(a, b) and not b.requires_grad for a, b in zip(before, after, strict=True))
+
+
+def test_averaged_weights_follow_both_stages(tmp_path):
+    for model in (stage2(tmp_path, ema_decay=0.5), build_model(stage1_options(ema_decay=0.5))):
+        start = [p.clone() for p in model.net_g_ema.parameters()]
+        run(model, 1)
+        for old, ema, new in zip(start, model.net_g_ema.parameters(), model.net_g.parameters(), strict=True):
+            assert torch.allclose(ema, (old + new) / 2, atol=1e-6)
+
+
+def test_one_sr_file_starts_every_branch(tmp_path):
+    torch.manual_seed(3)
+    single = build_model(stage2_options(1, generators(tmp_path, 1))).net_g.branches[0].state_dict()
+    torch.save({'params': single}, tmp_path / 'sr.pth')
+    options = stage2_options(2, generators(tmp_path, 2))
+    options['path']['pretrain_network_g'] = str(tmp_path / 'sr.pth')
+    for branch in build_model(options).net_g.branches:
+        assert all(torch.equal(value, single[name]) for name, value in branch.state_dict().items())
+
+
+def test_a_branch_has_a_start_of_its_own_and_testing_takes_it_too(tmp_path):
+    torch.manual_seed(4)
+    state = build_model(stage2_options(1, generators(tmp_path, 1))).net_g.branches[0].state_dict()
+    torch.save({'params': state}, tmp_path / 'g1.ckpt')  # the published stage-2 file
+    options = stage2_options(2, generators(tmp_path, 2))
+    options['network_g']['branches'][1]['checkpoint'] = str(tmp_path / 'g1.ckpt')
+    torch.manual_seed(5)
+    for is_train in (True, False):
+        first, second = build_model({**options, 'is_train': is_train}).net_g.branches
+        assert all(torch.equal(value, state[name]) for name, value in second.state_dict().items())
+        assert not all(torch.equal(value, state[name]) for name, value in first.state_dict().items())
+
+
+def test_a_published_stage1_file_is_a_degradation(tmp_path):
+    net = mssr_arch.DegradationHAN(num_feat=16, num_group=1, num_block=1)
+    wrapped = {f'model.{name}': value for name, value in net.state_dict().items()}
+    torch.save({'epoch': 3, 'model_g_state_dict': wrapped}, tmp_path / 'han.tar')
+    han = {'type': 'DegradationHAN', 'num_feat': 16, 'num_group': 1, 'num_block': 1}
+    model = build_model(stage2_options(1, [{**han, 'checkpoint': str(tmp_path / 'han.tar')}]))
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in model.degradations[0].state_dict().items())
+
+
+def test_a_checkpoint_of_another_network_is_named(tmp_path):
+    torch.save({'params': torch.nn.Conv2d(3, 8, 3).state_dict()}, tmp_path / 'other.pth')
+    with pytest.raises(UserError, match=r'degradations\[0\].checkpoint.*other.pth'):
+        build_model(stage2_options(1, [{**TINY_DERESNET, 'checkpoint': str(tmp_path / 'other.pth')}]))
+
+
+def test_features_need_a_known_trunk(tmp_path):
+    options = stage2_options(2, generators(tmp_path, 2), feature_opt={'type': 'L1Loss', 'loss_weight': 0.1})
+    options['network_g']['branches'] = [{'type': 'SRVGGNetCompact', 'num_feat': 8, 'num_conv': 1}] * 2
+    model = build_model(options)
+    model.feed_data(BATCH)
+    with pytest.raises(UserError, match='SRVGGNetCompact'):
+        model.optimize_parameters(1)
+
+
+@pytest.mark.parametrize('branch', [
+    {'type': 'EDSR', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1},
+    {'type': 'RCAN', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 16, 'num_group': 1, 'num_block': 1},
+    {'type': 'SwinIR', 'upscale': 4, 'img_size': 8, 'window_size': 4, 'embed_dim': 12, 'depths': [1], 'num_heads': [2],
+     'upsampler': 'pixelshuffledirect'},
+    {'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1},
+])  # fmt: skip
+def test_other_sr_networks_learn(tmp_path, branch):
+    options = stage2_options(2, generators(tmp_path, 2))
+    options['network_g']['branches'] = [branch, TINY_RRDB]
+    model = build_model(options)
+    before = weights(model)
+    run(model, 2)
+    assert torch.isfinite(weights(model)).all() and not torch.equal(weights(model), before)
+    model.feed_data({'lq': image(5, (1, 3, 9, 7))})  # no ground truth, and an odd size
+    model.test()
+    assert model.output.shape == (1, 3, 36, 28) and not hasattr(model, 'gt')
+
+
+def test_noise_weights_have_a_rate_of_their_own():
+    model = build_model(stage1_options(optim_g={**ADAM, 'lr': 0.0, 'noise_lr': 1e-3}))
+    before = {name: p.clone() for name, p in model.net_g.named_parameters()}
+    run(model, 1)
+    for name, p in model.net_g.named_parameters():
+        assert torch.equal(p, before[name]) != name.startswith('noises.'), name
+
+
+def test_steps_of_d_and_g_happen_as_often_as_asked():
+    model = build_model(stage1_options(disc_freq=2, gen_freq=3))
+    logs = run(model, 4)  # iterations 0 to 3
+    assert ['l_d' in log for log in logs] == [True, False, True, False]
+    assert ['l_g_gan' in log for log in logs] == [True, False, False, True]
+
+
+def test_the_deterministic_ablation_has_no_noise_to_learn():
+    options = stage1_options()
+    options['network_g'] = {**TINY_DERESNET, 'noise_std': 0}
+    model = build_model(options)
+    run(model, 1)
+    assert len(model.optimizer_g.param_groups) == 1
+    y = BATCH['gt']
+    assert torch.equal(model.net_g(y), model.net_g(y))
+
+
+@pytest.mark.parametrize('net', [{'type': 'DSGAN', 'num_feat': 8, 'num_block': 1}, {**TINY_DERESNET, 'scale': 1}])
+def test_a_generator_that_does_not_downsample_reads_the_bicubic_lr(net):
+    options = stage1_options()
+    options['network_g'] = net
+    model = build_model(options)
+    run(model, 1)
+    model.feed_data(BATCH)
+    model.test()
+    assert model.output.shape == (2, 3, 8, 8)
+
+
+@pytest.mark.parametrize('interval', [1, 5])
+def test_linear_decay(interval):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    scheduler = LinearDecayLR(optimizer, decay_start=10, total_iter=20, interval=interval)
+    rates = []
+    for _ in range(25):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    expected = [2.0 * min(1.0, max(0.0, (20 - i // interval * interval) / 10)) for i in range(25)]
+    assert rates == pytest.approx(expected)
+    with pytest.raises(ValueError, match='decay_start 20'):
+        LinearDecayLR(optimizer, decay_start=20, total_iter=20)
