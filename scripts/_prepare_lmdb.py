@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import lmdb
-from _prepare_images import Written
+from _prepare_images import COMPRESSION, Written
 from basicsr.utils.lmdb_util import LmdbMaker
 
 from mssr_data.listing import key_of
@@ -23,7 +23,7 @@ def stored_sizes(database: Path) -> dict[str, int]:
         return {}
 
 
-def build_lmdb(database: Path, files: list[Written], staging: Path, aside: Path, compression: int) -> None:
+def build_lmdb(database: Path, files: list[Written], staging: Path, aside: Path) -> None:
     """Write ``files`` to ``database``, each from ``staging`` or, if it is no longer there, from the old ``database``.
 
     The database is made ``aside`` (a path that ends in .lmdb, on the same disk) and then moved into place, so that an
@@ -35,7 +35,7 @@ def build_lmdb(database: Path, files: list[Written], staging: Path, aside: Path,
     shutil.rmtree(aside, ignore_errors=True)
     old = None
     maker = LmdbMaker(str(aside), map_size=sum(file.size + 8192 for file in files) * 2 + 2**26,
-                      compress_level=compression)
+                      compress_level=COMPRESSION)
     try:
         if database.exists():
             old = lmdb.open(str(database), readonly=True, lock=False)

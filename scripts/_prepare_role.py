@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from _prepare_images import Crop, Prepared, Written, prepare_photo, write_atomically
+from _prepare_images import COMPRESSION, Crop, Prepared, Written, prepare_photo, write_atomically
 from _prepare_journal import Journal
 from _prepare_lmdb import build_lmdb, stored_sizes
 from _prepare_sources import Photo, read_photos, unique_keys
@@ -23,7 +23,6 @@ class Target(NamedTuple):
     out: Path
     as_lmdb: bool
     crop: Crop | None
-    compression: int
     workers: int
 
 
@@ -112,8 +111,7 @@ class RolePreparation:
         with ThreadPoolExecutor(self.target.workers) as pool:  # OpenCV works outside Python's lock
             try:
                 for photo, data in read_photos(todo):
-                    future = pool.submit(prepare_photo, photo, data, self.keys[photo], self.folder, self.target.crop,
-                                         self.target.compression)
+                    future = pool.submit(prepare_photo, photo, data, self.keys[photo], self.folder, self.target.crop)
                     running[future] = photo
                     if len(running) >= 2 * self.target.workers:
                         collect(wait(running, return_when=FIRST_COMPLETED).done)
@@ -138,12 +136,12 @@ class RolePreparation:
         files = self.files
         try:
             if not self.target.as_lmdb:
-                lines = [f'{file.name} ({file.height},{file.width},3) {self.target.compression}\n' for file in files]
+                lines = [f'{file.name} ({file.height},{file.width},3) {COMPRESSION}\n' for file in files]
                 self.meta_info.parent.mkdir(exist_ok=True)
                 write_atomically(self.meta_info, ''.join(lines).encode())
                 return
             if stored_sizes(self.database) != {file.name: file.size for file in files}:
-                build_lmdb(self.database, files, self.folder, self._aside, self.target.compression)
+                build_lmdb(self.database, files, self.folder, self._aside)
             shutil.rmtree(self.folder)
         except OSError as error:
             raise self._cannot_write(error) from error

@@ -18,7 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import cv2
 
-cv2.setNumThreads(1)
+cv2.setNumThreads(1)  # photos are worked on side by side instead
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the report names what cannot be read
 from _prepare_images import Crop
 from _prepare_presets import MEANING, PRESETS, ROLES
 from _prepare_report import check_sizes, report, yaml_lines
@@ -43,7 +44,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.add_argument(f'--{role}-crop', type=crop, default='480,240,0', metavar='SIZE,STEP,THRESHOLD',
                             help=f'sub-images of the {MEANING[role]}: side and distance in pixels, and how many left '
                             'over pixels to ignore; or none (default: 480,240,0); validation photos stay whole')
-    parser.add_argument('--compression', type=int, choices=range(10), default=3, metavar='0-9', help='of the PNGs')
     parser.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 16), help='photos at a time')
     parser.add_argument('--strict', action='store_true', help='unreadable photos, unexpected counts, unmatched pairs '
                         'and foreign files in the output are errors')
@@ -75,7 +75,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     roles = {}
     for role, photos in found.items():
         cut = getattr(arguments, f'{role}_crop', None)
-        target = Target(out, arguments.format == 'lmdb', cut, arguments.compression, max(arguments.workers, 1))
+        target = Target(out, arguments.format == 'lmdb', cut, max(arguments.workers, 1))
         roles[role] = RolePreparation(ROLES[role], photos, target)
     for role, preparation in roles.items():
         preparation.run()

@@ -54,7 +54,7 @@ def test_cuts_sub_images_out_of_the_photos(photos, capsys):
     said = capsys.readouterr().out
     assert '3 photos (3 RGB), shorter side 100 to 102 px' in said and '18 images' in said
     meta = (photos / 'out' / 'meta_info' / 'train-clean-images.txt').read_text().splitlines()
-    assert len(meta) == 18 and meta[0] == 'p000_s001.png (64,64,3) 3'
+    assert len(meta) == 18 and meta[0] == 'p000_s001.png (64,64,3) 1'
 
 
 def test_the_printed_options_work_and_folder_and_lmdb_give_the_same_samples(photos, capsys):
@@ -72,7 +72,7 @@ def test_the_printed_options_work_and_folder_and_lmdb_give_the_same_samples(phot
 def test_lmdb_has_the_layout_of_basicsr(photos):
     assert run(photos, '--format', 'lmdb') == 0
     database = photos / 'out' / 'train-noisy-images.lmdb'
-    assert (database / 'meta_info.txt').read_text() == 'p000.png (24,30,3) 3\np001.png (25,31,3) 3\n'
+    assert (database / 'meta_info.txt').read_text() == 'p000.png (24,30,3) 1\np001.png (25,31,3) 1\n'
     with lmdb.open(str(database), readonly=True, lock=False) as environment, environment.begin() as transaction:
         stored = dict(transaction.cursor())
     assert set(stored) == {b'p000', b'p001'}
