@@ -74,9 +74,10 @@ class ImageSource:
 
     def _refuse_missing(self, missing: list[str], listing: str, option: str) -> None:
         if missing:
-            raise UserError(f"{option}: '{listing}' is out of date: '{missing[0]}'"
-                            f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''} of its images "
-                            f"{'are' if len(missing) > 1 else 'is'} not in '{self.root}'; prepare the data anew.")
+            what = f"'{missing[0]}' of its images is" if len(missing) == 1 else (
+                f"'{missing[0]}' and {len(missing) - 1} more of its images are")
+            raise UserError(f"{option}: '{listing}' is out of date: {what} not in '{self.root}'; prepare the data "
+                            'anew.')
 
     def __len__(self) -> int:
         return len(self.images)

@@ -122,4 +122,4 @@ class UnpairedImageDataset(Dataset):
         if not self.skip_corrupt:
             raise UserError(f'{option}: {why}; remove or replace it, or set datasets.train.on_corrupt to skip.')
         self._corrupt[role][index] = 1
-        get_root_logger().warning(f'{option}: {why}; skipped ({self.num_corrupt} images so far).')
+        get_root_logger().warning(f'{option}: {why}; skipped ({self.num_corrupt} so far).')

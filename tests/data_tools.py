@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import cv2
+import lmdb
 import numpy as np
 from basicsr.utils.lmdb_util import LmdbMaker
 
@@ -45,3 +46,23 @@ def options(root: Path, **changes) -> dict:
         'dataroot_gt': str(root / 'gt'), 'dataroot_lq': str(root / 'lq'), 'io_backend': {'type': 'disk'},
         'use_hflip': True, 'use_rot': True, 'batch_size_per_gpu': 4, 'num_worker_per_gpu': 0,
     } | changes
+
+
+def lmdb_options(root: Path, **changes) -> dict:
+    """The same with the LMDBs ``gt.lmdb`` and ``lq.lmdb``."""
+    roots = {f'dataroot_{role}': str(root / f'{role}.lmdb') for role in ('gt', 'lq')}
+    return options(root, io_backend={'type': 'lmdb'}, **roots) | changes
+
+
+def tiny_sets(root: Path) -> Path:
+    """In ``root``: 4 HR and 3 LR photos, as folders and as LMDBs."""
+    for role, (count, height, width) in {'gt': (4, 48, 60), 'lq': (3, 12, 15)}.items():
+        write_folder(root / role, count, height, width)
+        folder_to_lmdb(root / role, root / f'{role}.lmdb')
+    return root
+
+
+def rewrite(database: Path, change) -> None:
+    """Change the stored images by hand, in a transaction; meta_info.txt stays as it is."""
+    with lmdb.open(str(database), map_size=2**26) as environment, environment.begin(write=True) as transaction:
+        change(transaction)

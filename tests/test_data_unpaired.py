@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from basicsr.data import build_dataloader, build_dataset
-from data_tools import folder_to_lmdb, options, photo, write_folder, write_photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_tools import folder_to_lmdb, lmdb_options, options, photo, write_folder, write_photo
 from mssr_data.sampler import IterationSampler, SampleIndex
 from mssr_data.unpaired_image_dataset import UnpairedImageDataset
 
@@ -26,11 +26,6 @@ def root(tmp_path_factory):
     for role in ('gt', 'lq'):
         folder_to_lmdb(root / role, root / f'{role}.lmdb')
     return root
-
-
-def lmdb_options(root, **changes):
-    roots = {f'dataroot_{role}': str(root / f'{role}.lmdb') for role in ('gt', 'lq')}
-    return options(root, io_backend={'type': 'lmdb'}, **roots) | changes
 
 
 def batches(opt, iterations=6, *, start=0, world=1, rank=0, seed=5, dataset=None, loader_seed=0):
