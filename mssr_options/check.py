@@ -2,13 +2,14 @@
 
 from mssr_compat.errors import UserError
 from mssr_options import dataset_tables, kinds
+from mssr_options.component_tables import HINTS
 from mssr_options.components import Components
 from mssr_options.reader import read_options
 from mssr_options.registries import catalogue, keywords, listed_and_extra
 from mssr_options.report import Report, did_you_mean, nearest, show
 from mssr_options.rules import check_rules
 from mssr_options.source import KeyPath, Source, dotted
-from mssr_options.tables import ALL, HINTS, MODELS, NETWORK_D, NETWORK_G, Key
+from mssr_options.tables import ALL, MODELS, NETWORK_D, NETWORK_G, Key
 
 _PHASES = {True: ('train', 'val'), False: ('test', 'val')}
 

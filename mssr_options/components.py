@@ -7,10 +7,11 @@ from basicsr.models.base_model import BaseModel
 from basicsr.utils.file_client import FileClient
 
 from mssr_options import kinds
+from mssr_options.component_tables import ARGUMENTS, OPTIMIZER, SCHEDULERS
 from mssr_options.registries import catalogue, keywords
 from mssr_options.report import did_you_mean
 from mssr_options.source import KeyPath
-from mssr_options.tables import ARGUMENTS, OPTIMIZER, SCHEDULERS, Key
+from mssr_options.tables import Key
 
 CHECKPOINT = {'checkpoint': Key('file?', 'Weights to start from.')}
 BETTER = {'better': Key("'higher' | 'lower'", 'Which values are better. Default: higher.')}

@@ -134,16 +134,14 @@ class _Files:
         for key, value in paths.items():
             if key.startswith('pretrain_network') and value and not self.resumes():
                 self.file(('path', key), value, WEIGHTS, TRAINING)
-        if not self.is_train:
-            return
         for k, options in enumerate(self.opt.get('degradations') or ()):
-            if options.get('checkpoint'):
+            if options.get('checkpoint') and self.is_train:
                 known = {'demo': WEIGHTS['demo']}
                 self.file(('degradations', k, 'checkpoint'), options['checkpoint'], known, STAGE_1)
         for k, options in enumerate((self.opt.get('network_g') or {}).get('branches') or ()):
             if options.get('checkpoint') and not paths.get('pretrain_network_g') and not self.resumes():
                 self.file(('network_g', 'branches', k, 'checkpoint'), options['checkpoint'], WEIGHTS, TRAINING)
-        for key, options in (self.opt.get('train') or {}).items():
+        for key, options in (self.opt.get('train') or {}).items() if self.is_train else ():
             if key.endswith('_opt') and isinstance(options, dict) and isinstance(options.get('weights'), str):
                 self.file(('train', key, 'weights'), options['weights'], {}, 'it is a weight file of torchvision')
 

@@ -30,7 +30,7 @@ class Preflight:
     """One report; lines go to standard output, on rank 0 alone."""
 
     def __init__(self, opt: dict, args=None):
-        self.opt, self.args = opt, args
+        self.opt, self.file = opt, osp.basename(getattr(args, 'opt', ''))
         self.problems: list[str] = []
         self.out = sys.stdout  # the trial redirects it
         self.silent = opt.get('rank', 0) != 0
@@ -49,15 +49,17 @@ class Preflight:
     def run(self) -> None:
         """The whole report."""
         opt = self.opt
+        if self.file:
+            self.say(self.file)
         self.say(f'{opt["name"]}: {opt["model_type"]}, scale {opt.get("scale", "none")}, {self._devices()}')
         self.say('\nData')
         for name, options in opt['datasets'].items():
             describe_data(name, options, self.say, self.problem)
         self.say('\nCheckpoints')
         self.checkpoints()
-        self.say('\nNetworks and one iteration')
+        self.say('\nNetworks' + (' and one iteration' if opt['is_train'] else ''))
         trial = self.iteration()
-        self.say('\nTraining')
+        self.say('\nRun')
         if trial is not None:
             self.length(trial)
         self.results()
@@ -122,11 +124,12 @@ class Preflight:
 
     def results(self) -> None:
         """Where results will go, and what happens to what is there."""
-        root = self.opt['path'].get('experiments_root', osp.join('experiments', self.opt['name']))
+        paths = self.opt['path']
+        root = paths['experiments_root' if self.opt['is_train'] else 'results_root']
         fate = ''
         if osp.exists(root):
             states = osp.isdir(osp.join(root, 'training_states'))
-            goes_on = (self.opt.get('auto_resume') and states) or self.opt['path'].get('resume_state')
+            goes_on = (self.opt.get('auto_resume') and states) or paths.get('resume_state')
             fate = ' (goes on there)' if goes_on else ' (exists, and will be renamed to ..._archived_TIME)'
         self.say(f'  results: {root}{fate}')
 

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 from mssr_options import kinds
+from mssr_options.component_tables import OPTIMIZER, SCHEDULERS
 from mssr_options.components import METRIC_DATA
 from mssr_options.dataset_tables import DATASETS
 from mssr_options.registries import catalogue, keywords
 from mssr_options.schema import own_names, readers, who
-from mssr_options.tables import MODELS, OPTIMIZER, SCHEDULERS, Key
+from mssr_options.tables import MODELS, Key
 
 BEGIN, END = '<!-- begin of the generated tables -->', '<!-- end of the generated tables -->'
 

@@ -1,7 +1,7 @@
 """Values that are fine by themselves and impossible together."""
 
 from mssr_options.registries import catalogue, keywords
-from mssr_options.size_rules import SizeRules
+from mssr_options.size_rules import SizeRules, has_weights
 
 
 def check_rules(checker) -> None:
@@ -182,9 +182,12 @@ class Rules(SizeRules):
         """A test of random weights means nothing."""
         if self.is_train or 'path.pretrain_network_g' not in self.checker.table:
             return
-        path = ('path', 'pretrain_network_g')
-        if self.report.sound(path) and not self.get(*path) and isinstance(self.get('path', default=0), dict):
-            self.report.add(
-                path if path[1] in self.opt['path'] else ('path',),
-                'pretrain_network_g is not set; random weights would be tested',
-            )
+        path, network = ('path', 'pretrain_network_g'), self.get('network_g')
+        if self.get(*path) or not self.report.sound(path) or not isinstance(self.get('path'), dict):
+            return
+        branches = self.get('network_g', 'branches')
+        if isinstance(branches, list) and all(isinstance(b, dict) and b.get('checkpoint') for b in branches):
+            return
+        if isinstance(network, dict) and self._sound_below(('network_g',)) and has_weights(network):
+            where = path if path[1] in self.opt['path'] else path[:1]
+            self.report.add(where, 'pretrain_network_g is not set; random weights would be tested')

@@ -5,9 +5,10 @@ import json
 import sys
 
 from mssr_options import dataset_tables, kinds
+from mssr_options.component_tables import OPTIMIZER, SCHEDULERS
 from mssr_options.components import BETTER, CHECKPOINT, METRIC_DATA, NESTED, is_own, kind_of
 from mssr_options.registries import catalogue, keywords
-from mssr_options.tables import ALL, MODELS, OPTIMIZER, SCHEDULERS, Key
+from mssr_options.tables import ALL, MODELS, Key
 
 _COMPONENTS = ('network', 'loss', 'metric')
 

@@ -34,7 +34,7 @@ class SizeRules:
                 self.report.add(path, 'there is no scale; set scale at the top')
 
     def rule_network_scale(self):
-        """Networks that know their scale must be of the scale of the data."""
+        """Networks that know their scale must be of the scale of the data; a generator of scale 1 reads bicubic LR."""
         scale = self.get('scale')
         for kind, path, section in self.checker.built() if scale else ():
             target = catalogue(kind).get(section.get('type')) if kind == 'network' else None
@@ -45,7 +45,12 @@ class SizeRules:
                 if parameter is None:
                     continue
                 own = section.get(key, parameter.default)
-                if isinstance(own, int) and own != scale and self.report.sound((*path, key)):
+                degrades = path[0] == 'degradations' or self.checker.model_name == 'DegradationGANModel'
+                if (
+                    isinstance(own, int)
+                    and own not in (scale, 1 if degrades else scale)
+                    and self.report.sound((*path, key))
+                ):
                     stated = '' if key in section else ' by default'
                     self.report.add(
                         (*path, key) if key in section else path,
@@ -110,6 +115,13 @@ class SizeRules:
         """Why a network or loss cannot be built, or ''; what fails without storage is tried in earnest."""
         problem = _try(lambda: _build(kind, section, 'meta')) and _try(lambda: _build(kind, section, 'cpu'))
         return problem and f'{section["type"]} cannot be built: {problem.removeprefix(section["type"] + ": ")}'
+
+
+def has_weights(section: dict) -> bool:
+    """Whether a network has anything to load; one that cannot be built without storage has."""
+    found = []
+    failed = _try(lambda: found.extend(_build('network', section, 'meta').parameters()))
+    return bool(found or failed)
 
 
 def _build(kind: str, section: dict, device: str):

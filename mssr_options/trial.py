@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 from mssr_options.quiet import quiet
 
 _PATIENCE = 10.0  # seconds; after a slower step there is no second one
-_FOLDERS = ('experiments_root', 'models', 'training_states', 'log', 'visualization')
+_FOLDERS = ('experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization')
 
 
 class Trial(NamedTuple):
@@ -28,7 +28,7 @@ class Trial(NamedTuple):
     samples: int
 
 
-def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial:
+def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial | None:
     """Build the model as training does, and take two steps: the first, and one in which all terms count.
 
     On the CPU the batch is one sample, and a slow first step stays the only one, so that the trial of a large network
@@ -39,7 +39,8 @@ def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial:
         say: takes a line of the report.
 
     Returns:
-        Time and samples; on the CPU the time is that of one sample times the batch.
+        Time and samples; on the CPU the time is that of one sample times the batch. None for options of a test, of
+        which only the networks are built.
 
     Raises:
         UserError: options, data or checkpoints cannot be used.
@@ -49,13 +50,15 @@ def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial:
         opt = copy.deepcopy(opt)
         opt['root_path'] = folder
         opt['path'].update((key, folder) for key in _FOLDERS if key in opt['path'])
-        train_opt = opt['datasets']['train']
-        train_set = build_dataset(train_opt)
+        train_opt = opt['datasets'].get('train')
+        train_set = build_dataset(train_opt) if opt['is_train'] else None
         model = build_model(opt)
         on_gpu = model.device.type == 'cuda'
         for name, net in networks(model):
             say(f'  {name}: {type(net).__name__}, {sum(p.numel() for p in net.parameters()):,} parameters')
 
+        if train_set is None:
+            return None
         batch = train_opt['batch_size_per_gpu'] * max(opt['num_gpu'], 1) if on_gpu else 1
         data = default_collate([train_set[i % len(train_set)] for i in range(batch)])
         shapes = ', '.join(f'{key} {tuple(value.shape)}' for key, value in data.items() if torch.is_tensor(value))

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 from basicsr.models.sr_model import SRModel
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
-from option_tools import ADAM, COMMON, LOADER, PAIRED, basicsr_sr, stage_1, stage_2
 from torch import nn
 from torch.utils.data import Dataset
 
 from mssr_compat.errors import UserError
 from mssr_options import kinds
 from mssr_options.check import check_options
+from mssr_options.component_tables import ARGUMENTS, OPTIMIZER, SCHEDULERS
 from mssr_options.dataset_tables import DATASETS
 from mssr_options.reader import read_options
 from mssr_options.registries import catalogue, keys_in_source, keywords
-from mssr_options.tables import ARGUMENTS, MODELS, OPTIMIZER, SCHEDULERS
+from mssr_options.tables import MODELS
+from option_tools import ADAM, COMMON, LOADER, PAIRED, basicsr_sr, stage_1, stage_2
 
 ROOT = Path(__file__).resolve().parent.parent
 DISK = {'io_backend': {'type': 'disk'}}

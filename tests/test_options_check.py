@@ -1,11 +1,13 @@
 """A corpus of bad option files: each gives one error that names the place, the key, and what would be right."""
 
 import pytest
-from option_tools import at, basicsr_sr, put, stage_1, stage_2, test_options, write
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import nn
 
 from mssr_compat.errors import UserError
 from mssr_options.check import check_options
 from mssr_options.reader import read_options
+from option_tools import at, basicsr_sr, put, stage_1, stage_2, test_options, write
 
 BASES = {'1': (stage_1, True), '2': (stage_2, True), 'sr': (basicsr_sr, True), 'test': (test_options, False)}
 KEEP = object()
@@ -347,6 +349,35 @@ def test_missing_key(tmp_path, base, path, parts):
     message = error_of(tmp_path, opt, is_train)
     assert any(all(part in line for part in parts) for line in message.splitlines()), message
     assert 'opt.yml' in message
+
+
+def test_a_generator_may_leave_the_downsampling_to_bicubic():
+    for make, path in ((stage_1, 'network_g.scale'), (stage_2, 'degradations.0.scale')):
+        opt = make()
+        put(opt, path, 1)
+        check_options(opt)
+    opt = stage_1()
+    opt['network_g'] = {'type': 'DSGAN', 'num_feat': 8, 'num_block': 1}
+    check_options(opt)
+
+
+def test_what_may_be_tested_without_pretrained_weights():
+    opt = test_options()
+    opt['path']['pretrain_network_g'] = None
+    for branch in opt['network_g']['branches']:
+        branch['checkpoint'] = 'rrdb.pth'
+    check_options(opt, None, is_train=False)
+
+    class Interpolation(nn.Module):
+        def __init__(self, scale=4):
+            super().__init__()
+
+    ARCH_REGISTRY.register(Interpolation)
+    try:
+        opt |= {'model_type': 'SRModel', 'network_g': {'type': 'Interpolation'}}
+        check_options(opt, None, is_train=False)
+    finally:
+        del ARCH_REGISTRY._obj_map['Interpolation']
 
 
 def test_line_numbers_are_those_of_the_key(tmp_path):
