@@ -7,20 +7,20 @@ from mssr_options.tables import Key
 
 SCHEDULERS: dict[str, dict[str, Key]] = {
     'MultiStepLR': {
-        'milestones': Key('[int >= 0]', 'Iterations at which the rate is multiplied by gamma.', 'always'),
+        'milestones': Key('[count >= 0]', 'Iterations at which the rate is multiplied by gamma.', 'always'),
         'gamma': Key('number > 0', 'That factor.'),
-        'restarts': Key('[int >= 0]', 'Iterations at which the rate restarts.'),
+        'restarts': Key('[count >= 0]', 'Iterations at which the rate restarts.'),
         'restart_weights': Key('[number >= 0]', 'Factor on the rate at each restart.'),
     },
     'CosineAnnealingRestartLR': {
-        'periods': Key('[int >= 1]', 'Length of each cosine, in iterations.', 'always'),
+        'periods': Key('[count >= 1]', 'Length of each cosine, in iterations.', 'always'),
         'restart_weights': Key('[number >= 0]', 'Factor on the rate in each.'),
         'eta_min': Key('number >= 0', 'Lowest rate.'),
     },
     'LinearDecayLR': {
-        'decay_start': Key('int >= 0', 'Iteration from which the rate falls.', 'always'),
-        'total_iter': Key('int >= 1', 'Iteration at which it is zero.', 'always'),
-        'interval': Key('int >= 1', 'The rate changes every so many iterations.'),
+        'decay_start': Key('count >= 0', 'Iteration from which the rate falls.', 'always'),
+        'total_iter': Key('count >= 1', 'Iteration at which it is zero.', 'always'),
+        'interval': Key('count >= 1', 'The rate changes every so many iterations.'),
     },
 }
 SCHEDULERS['MultiStepRestartLR'] = SCHEDULERS['MultiStepLR']
@@ -44,7 +44,11 @@ ARGUMENTS = {
     'num_in_ch': 'int >= 1',
     'num_out_ch': 'int >= 1',
     'num_feat': 'int >= 1',
-    'num_block': 'int >= 1',
+    # Bounded, because every one of them is built when the options are checked:
+    'num_block': 'int >= 1 <= 1000',
+    'num_group': 'int >= 1 <= 1000',
+    'num_conv': 'int >= 1 <= 1000',
+    'num_layer': 'int >= 1 <= 1000',
 }
 
 # What people write, and what it is called here.

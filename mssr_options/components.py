@@ -88,7 +88,8 @@ class Components:
         """Check an optimizer of torch; BasicSR 1.4.2 knows Adam alone, other models may know more."""
         name = value.get('type')
         known = ['Adam']
-        if getattr(self.model, 'get_optimizer', None) is not BaseModel.get_optimizer:
+        foreign = self.model is not None and not is_own(self.model)
+        if foreign and getattr(self.model, 'get_optimizer', None) is not BaseModel.get_optimizer:
             known = [n for n, cls in vars(torch.optim).items() if inspect.isclass(cls) and n != 'Optimizer']
         if name not in known:
             missing = 'type is missing' if name is None else f"'{name}' is no optimizer that this model can use"
@@ -115,9 +116,9 @@ class Components:
 
     def io_backend(self, path: KeyPath, value: dict) -> None:
         """Check how files are read."""
-        backends = FileClient._backends
+        backends = FileClient._backends  # name to class
         name = value.get('type')
-        if name not in backends:
+        if name not in list(backends):
             text = 'type is missing' if name is None else f"'{name}' is no way to read files"
             self.report.add((*path, 'type') if name is not None else path, text + did_you_mean(name, backends))
             return

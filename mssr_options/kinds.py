@@ -1,9 +1,9 @@
 """A small language for what a value may be, as the key tables write it.
 
-``int >= 1``, ``number > 0``, ``number >= 0 <= 1``, ``bool``, ``text``, ``file``, ``folder``, ``null``, ``any``, a
-choice in quotes (``'auto'``), a list (``[int >= 0]``, of a fixed length ``[number]*2``); alternatives are parted by
-`` | ``, and a trailing ``?`` allows ``~``. Section kinds (``section``, ``network``, ``loss``, ...) stand for a mapping
-that :mod:`mssr_options.check` looks into.
+``int >= 1``, ``count >= 1`` (``5e3`` is one, but no ``int``), ``number > 0``, ``number >= 0 <= 1``, ``bool``, ``text``,
+``file``, ``folder``, ``null``, ``any``, a choice in quotes (``'auto'``), a list (``[int >= 0]``, of a fixed length
+``[number]*2``); alternatives are parted by `` | ``, and a trailing ``?`` allows ``~``. Section kinds (``section``,
+``network``, ``loss``, ...) stand for a mapping that :mod:`mssr_options.check` looks into.
 """
 
 import math
@@ -14,7 +14,7 @@ from functools import cache
 SECTIONS = frozenset(
     {'section', 'network', 'loss', 'metrics', 'optimizer', 'scheduler', 'datasets', 'io_backend', 'networks', 'mapping'}
 )
-_NUMBER = re.compile(r'(int|number)(?: (>=?) (\S+))?(?: (<=?) (\S+))?$')
+_NUMBER = re.compile(r'(int|count|number)(?: (>=?) (\S+))?(?: (<=?) (\S+))?$')
 _BAR = re.compile(r' \| (?![^\[]*\])')  # not inside a list
 _LIST = re.compile(r'\[(.+)\](?:\*(\d+))?$')
 _WORDS = {
@@ -63,10 +63,10 @@ class One:
                 and (self.length is None or len(value) == self.length)
                 and all(fits(self.item, v) for v in value)
             )
-        if self.name in ('int', 'number'):
+        if self.name in ('int', 'count', 'number'):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 return False
-            if self.name == 'int' and value != int(value):  # 5e3 is a whole number, too
+            if (self.name == 'int' and not isinstance(value, int)) or (self.name == 'count' and value != int(value)):
                 return False
             above = self.low is None or (value > self.low if self.low_open else value >= self.low)
             below = self.high is None or (value < self.high if self.high_open else value <= self.high)
@@ -88,8 +88,8 @@ class One:
         if self.name == 'list':
             count = f' of {self.length}' if self.length else ''
             return f'a list{count}, each item {words(self.item)}'
-        if self.name in ('int', 'number'):
-            text = 'a whole number' if self.name == 'int' else 'a number'
+        if self.name in ('int', 'count', 'number'):
+            text = 'a number' if self.name == 'number' else 'a whole number'
             if self.low is not None:
                 text += f' {">" if self.low_open else ">="} {self.low:g}'
             if self.high is not None:
@@ -104,8 +104,8 @@ class One:
         if self.name == 'list':
             bounds = {'minItems': self.length, 'maxItems': self.length} if self.length else {}
             return {'type': 'array', 'items': json_schema(self.item), **bounds}
-        if self.name in ('int', 'number'):
-            schema = {'type': 'integer' if self.name == 'int' else 'number'}
+        if self.name in ('int', 'count', 'number'):
+            schema = {'type': 'number' if self.name == 'number' else 'integer'}
             if self.low is not None:
                 schema['exclusiveMinimum' if self.low_open else 'minimum'] = self.low
             if self.high is not None:

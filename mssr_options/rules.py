@@ -1,5 +1,6 @@
 """Values that are fine by themselves and impossible together."""
 
+from mssr_options import kinds
 from mssr_options.registries import catalogue, keywords
 from mssr_options.size_rules import SizeRules, has_weights
 
@@ -28,10 +29,15 @@ class Rules(SizeRules):
             value = value[key]
         return value if self.report.sound(path) else default
 
+    def whole(self, *path):
+        """The whole number from 1 up at a key path, or None; data sets of other plugins may hold anything there."""
+        value = self.get(*path)
+        return value if kinds.fits('int >= 1', value) else None
+
     def datasets(self):
-        """(phase, key path, options) of each data set."""
+        """(phase, key path, options) of each data set whose keys were checked."""
         for name, options in (self.get('datasets') or {}).items():
-            if isinstance(options, dict) and self.report.sound(('datasets', name)):
+            if f'datasets.{name}' in self.checker.sets and self.report.sound(('datasets', name)):
                 yield str(name).split('_')[0], ('datasets', name), options
 
     # --- training -----------------------------------------------------------------------------------------------
@@ -85,7 +91,7 @@ class Rules(SizeRules):
 
     def rule_queue(self):
         """RealESRGAN's pool of pairs holds whole batches."""
-        size, batch = self.get('queue_size'), self.get('datasets', 'train', 'batch_size_per_gpu')
+        size, batch = self.whole('queue_size'), self.whole('datasets', 'train', 'batch_size_per_gpu')
         if size and batch and size % batch:
             self.report.add(('queue_size',), f'{size} is not divisible by batch_size_per_gpu {batch}')
 
@@ -109,7 +115,7 @@ class Rules(SizeRules):
     def rule_lmdb(self):
         """LMDBs are folders that end in .lmdb, and are not read as folders of images."""
         for _, path, _options in self.datasets():
-            backend = (self.get(*path, 'io_backend') or {}).get('type', 'disk')
+            backend = self.get(*path, 'io_backend', 'type', default='disk')
             for key in ('dataroot_gt', 'dataroot_lq'):
                 root = self.get(*path, key)
                 if not isinstance(root, str):

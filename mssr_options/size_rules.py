@@ -8,14 +8,16 @@ from mssr_options.quiet import quiet
 from mssr_options.registries import catalogue, keywords
 from mssr_options.source import KeyPath
 
+_LARGEST_TRIED = 1024  # pixels a side of a crop that a discriminator is tried on in earnest
+
 
 class SizeRules:
-    """Mixin of :class:`mssr_options.rules.Rules`; needs its ``get``, ``datasets``, ``report`` and ``checker``."""
+    """Mixin of :class:`mssr_options.rules.Rules`; needs what that has."""
 
     def rule_crop_divisible(self):
         """HR and LR crops show the same area: gt_size is a multiple of scale."""
-        for phase, path, options in self.datasets():
-            scale, size = self.get('scale', default=options.get('scale')), self.get(*path, 'gt_size')
+        for phase, path, _options in self.datasets():
+            scale, size = self.whole('scale') or self.whole(*path, 'scale'), self.whole(*path, 'gt_size')
             if phase == 'train' and scale and size and size % scale:
                 lower, upper = size // scale * scale, (size // scale + 1) * scale
                 self.report.add(
@@ -27,15 +29,16 @@ class SizeRules:
     def rule_one_scale(self):
         """A scale of a data set that differs from the one at the top is overwritten in silence."""
         for _, path, options in self.datasets():
-            scale, own = self.get('scale'), self.get(*path, 'scale')
+            scale, own = self.whole('scale'), self.whole(*path, 'scale')
             if scale and own and own != scale:
                 self.report.add((*path, 'scale'), f'{own} differs from scale {scale} at the top, which wins; remove it')
-            if not scale and not own and options.get('type') in ('UnpairedImageDataset', 'PairedImageDataset'):
+            stated = 'scale' in self.opt or 'scale' in options
+            if not stated and options.get('type') in ('UnpairedImageDataset', 'PairedImageDataset'):
                 self.report.add(path, 'there is no scale; set scale at the top')
 
     def rule_network_scale(self):
         """Networks that know their scale must be of the scale of the data; a generator of scale 1 reads bicubic LR."""
-        scale = self.get('scale')
+        scale = self.whole('scale')
         for kind, path, section in self.checker.built() if scale else ():
             target = catalogue(kind).get(section.get('type')) if kind == 'network' else None
             if target is None or path[0] == 'network_d' or not self.report.sound(path):
@@ -68,7 +71,7 @@ class SizeRules:
 
     def rule_discriminator_patch(self):
         """The discriminator must be able to judge a crop of the size it will get."""
-        section, size, scale = self.get('network_d'), self.get('datasets', 'train', 'gt_size'), self.get('scale')
+        section, size, scale = self.get('network_d'), self.whole('datasets', 'train', 'gt_size'), self.whole('scale')
         if not (self.is_train and isinstance(section, dict) and size and self._sound_below(('network_d',))):
             return
         if self.checker.model_name not in ('DegradationGANModel', 'SRGANModel', 'ESRGANModel'):
@@ -77,7 +80,9 @@ class SizeRules:
         if stage_1 and (not scale or size % scale):
             return
         side, what = (int(size // scale), 'LR') if stage_1 else (int(size), 'HR')
-        problem = _try(lambda: _judge(section, side, 'meta')) and _try(lambda: _judge(section, side, 'cpu'))
+        if side > _LARGEST_TRIED or not _try(lambda: _judge(section, side, 'meta')):
+            return
+        problem = _try(lambda: _judge(section, side, 'cpu'))  # some layers cannot work without storage
         if problem:
             self.report.add(
                 ('datasets', 'train', 'gt_size'),
@@ -87,7 +92,7 @@ class SizeRules:
 
     def rule_perceptual_patch(self):
         """Perceptual networks halve the image several times; a small LR crop has nothing left."""
-        size, scale = self.get('datasets', 'train', 'gt_size'), self.get('scale')
+        size, scale = self.whole('datasets', 'train', 'gt_size'), self.whole('scale')
         options = self.get('train', 'perceptual_opt')
         if self.checker.model_name != 'DegradationGANModel' or not (size and scale and isinstance(options, dict)):
             return

@@ -33,18 +33,18 @@ ALL = {
     'path.resume_state': Key('file?', 'Training state (.state) to go on from.'),
     'path.ignore_resume_networks': Key('[text]?', 'Networks that a resumed run does not load, such as network_d.'),
     'train': Key('section', 'Training settings.', 'train'),
-    'train.total_iter': Key('int >= 1', 'Iterations to run.', 'train'),
-    'train.warmup_iter': Key('int >= -1', 'Iterations of linear warm-up of the learning rate; -1: none.'),
+    'train.total_iter': Key('count >= 1', 'Iterations to run.', 'train'),
+    'train.warmup_iter': Key('count >= -1', 'Iterations of linear warm-up of the learning rate; -1: none.'),
     'train.scheduler': Key('scheduler', 'Schedule of the learning rates.', 'train'),
     'train.optim_g': Key('optimizer', 'Optimizer of network_g.', 'train'),
     'val': Key('section?', 'Validation settings; without them nothing is validated.', 'test'),
-    'val.val_freq': Key('int >= 1', 'Validate every so many iterations.', 'train'),
+    'val.val_freq': Key('count >= 1', 'Validate every so many iterations.', 'train'),
     'val.save_img': Key('bool', 'Save the pictures.', 'always'),
     'val.suffix': Key('text?', 'Ending of the names of saved pictures; ~: the name of the experiment.'),
     'val.metrics': Key('metrics?', 'Metrics by any name: each a type and the arguments of that metric.'),
     'logger': Key('section', 'Logging and saving.', 'train'),
-    'logger.print_freq': Key('int >= 1', 'Log every so many iterations.', 'train'),
-    'logger.save_checkpoint_freq': Key('int >= 1', 'Save weights and state every so many iterations.', 'train'),
+    'logger.print_freq': Key('count >= 1', 'Log every so many iterations.', 'train'),
+    'logger.save_checkpoint_freq': Key('count >= 1', 'Save weights and state every so many iterations.', 'train'),
     'logger.use_tb_logger': Key('bool', 'Write TensorBoard logs.', 'train'),
     'logger.wandb': Key('section?', 'Weights & Biases; needs use_tb_logger.'),
     'logger.wandb.project': Key('text?', 'Project; ~: off.'),
@@ -79,8 +79,8 @@ NETWORK_D = {
 }
 
 D_TURNS = {
-    'train.net_d_iters': Key('int >= 1', 'Step the generator every so many iterations.'),
-    'train.net_d_init_iters': Key('int >= 0', 'Iterations for the discriminator alone at the start.'),
+    'train.net_d_iters': Key('count >= 1', 'Step the generator every so many iterations.'),
+    'train.net_d_init_iters': Key('count >= 0', 'Iterations for the discriminator alone at the start.'),
 }
 
 LDL = {'train.ldl_opt': Key('loss?', 'Locally discriminative learning loss.')}
@@ -88,12 +88,12 @@ LDL = {'train.ldl_opt': Key('loss?', 'Locally discriminative learning loss.')}
 FEATURE_MATCHING = {'train.feature_matching_opt': Key('loss?', 'Feature matching loss of the discriminator.')}
 
 EDVR = {
-    'train.tsa_iter': Key('int >= 1?', 'Train the TSA module alone for so many iterations.'),
+    'train.tsa_iter': Key('count >= 1?', 'Train the TSA module alone for so many iterations.'),
     'train.dcn_lr_mul': Key('number >= 0', 'Factor on the learning rate of the deformable convolutions.'),
 }
 
 FLOW = {
-    'train.fix_flow': Key('int >= 0?', 'Keep the flow network fixed for so many iterations.'),
+    'train.fix_flow': Key('count >= 0?', 'Keep the flow network fixed for so many iterations.'),
     'train.flow_lr_mul': Key('number >= 0', 'Factor on the learning rate of the flow network.'),
     'val.flip_seq': Key('bool', 'Also feed the mirrored sequence.'),
     'val.center_frame_only': Key('bool', 'Measure the centre frame only.'),
@@ -105,8 +105,8 @@ STYLEGAN = {
     'train.r1_reg_weight': Key('number >= 0', 'Weight of the R1 penalty.', 'train'),
     'train.path_reg_weight': Key('number >= 0', 'Weight of the path length penalty.', 'train'),
     'train.path_batch_shrink': Key('number > 0', 'Factor by which its batch is smaller.', 'train'),
-    'train.net_g_reg_every': Key('int >= 1', 'Iterations between penalties of G.', 'train'),
-    'train.net_d_reg_every': Key('int >= 1', 'Iterations between penalties of D.', 'train'),
+    'train.net_g_reg_every': Key('count >= 1', 'Iterations between penalties of G.', 'train'),
+    'train.net_d_reg_every': Key('count >= 1', 'Iterations between penalties of D.', 'train'),
     'train.mixing_prob': Key('number >= 0 <= 1', 'Probability of style mixing.', 'train'),
     'val.num_val_samples': Key('int >= 1', 'Pictures to draw.'),
 }
@@ -141,6 +141,17 @@ USM_GAN = {
     'gan_gt_usm': Key('bool', 'Sharpen the ground truth that the discriminator sees.'),
 }
 
+PERFORMANCE = {
+    'performance': Key('section?', 'Faster steps; docs/performance.md.'),
+    'performance.channels_last': Key('bool', 'Networks pixel by pixel in memory; equal to rounding.'),
+    'performance.fused_adam': Key('bool', 'One kernel for each Adam step; equal to rounding.'),
+    'performance.amp': Key("'bf16' | 'fp16' | null", 'Precision of the networks; not exact. ~: float32.'),
+    'performance.compile': Key(
+        "bool | 'default' | 'reduce-overhead' | 'max-autotune' | 'max-autotune-no-cudagraphs'",
+        'torch.compile: true or one of its modes.',
+    ),
+}
+
 STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],
     'train.color_opt': Key('loss?', 'Keeps low frequencies: generated LR against bicubic LR (w_col).'),
@@ -159,7 +170,7 @@ STAGE_2 = {
     'train.collab_opt': Key('loss?', 'Collaborative loss: branches learn from each other (w_col).'),
     'train.adapt_opt': Key('loss?', 'Adaptation loss: the mean of the branches on real LR is the label.'),
     'train.feature_opt': Key('loss?', 'Feature distillation between the trunks of the branches.'),
-    'train.collab_start_iter': Key('int >= 0', 'The collaborative and adaptation terms begin after it.'),
+    'train.collab_start_iter': Key('count >= 0', 'The collaborative and adaptation terms begin after it.'),
     'train.adapt_ramp': Key("'linear' | 'constant'", 'Weight of adaptation: iteration / total_iter, or 1.'),
     'train.lq_round': Key('bool', 'Generated LR is clamped and rounded to 8 bits, as photos are.'),
     'train.lq_refresh': Key('int >= 1', 'Draw generated LR anew every so many iterations.'),
@@ -170,8 +181,8 @@ STAGE_2 = {
 _SR = (ALL, NETWORK_G, SR)
 _GAN = (*_SR, NETWORK_D, D_TURNS)
 MODELS: dict[str, tuple[dict[str, Key], ...]] = {
-    'DegradationGANModel': (ALL, NETWORK_G, NETWORK_D, STAGE_1),
-    'MultiDegradationSRModel': (ALL, NETWORK_G, STAGE_2),
+    'DegradationGANModel': (ALL, NETWORK_G, NETWORK_D, PERFORMANCE, STAGE_1),
+    'MultiDegradationSRModel': (ALL, NETWORK_G, PERFORMANCE, STAGE_2),
     'SRModel': _SR,
     'SwinIRModel': _SR,
     'SRGANModel': (*_GAN, LDL),

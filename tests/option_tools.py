@@ -1,6 +1,6 @@
 """Good options to spoil: small, complete, and independent of the option files that ship."""
 
-import copy
+import json
 from pathlib import Path
 
 import mssr_arch  # noqa: F401  (each import registers its classes)
@@ -31,9 +31,14 @@ DERESNET = {'type': 'DeResnet', 'num_feat': 8, 'num_block': 1, 'scale': 4}
 RRDB = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4, 'scale': 4}
 
 
+def fresh(opt: dict) -> dict:
+    """A copy in which nothing is shared, as in a file."""
+    return json.loads(json.dumps(opt))
+
+
 def stage_1() -> dict:
     """Options that train a degradation generator."""
-    return copy.deepcopy({
+    return fresh({
         **COMMON,
         'model_type': 'DegradationGANModel',
         'datasets': {'train': UNPAIRED, 'val': {'name': 'pairs', **PAIRED}},
@@ -51,7 +56,7 @@ def stage_1() -> dict:
 def stage_2() -> dict:
     """Options that train two SR branches."""
     l1 = {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}
-    return copy.deepcopy({
+    return fresh({
         **COMMON,
         'model_type': 'MultiDegradationSRModel',
         'datasets': {'train': UNPAIRED, 'val': {'name': 'pairs', **PAIRED}},
@@ -69,7 +74,7 @@ def stage_2() -> dict:
 def basicsr_sr() -> dict:
     """Options of a plain BasicSR training."""
     crop = {'gt_size': 64, 'use_hflip': True, 'use_rot': True, 'filename_tmpl': '{}', **LOADER}
-    return copy.deepcopy({
+    return fresh({
         **COMMON,
         'model_type': 'SRModel',
         'datasets': {'train': {'name': 'train', **PAIRED, **crop}, 'val': {'name': 'pairs', **PAIRED}},
@@ -91,7 +96,7 @@ def test_options() -> dict:
     opt['datasets'] = {'test_1': {'name': 'pairs', **PAIRED}}
     opt['path'] = {'pretrain_network_g': 'net_g.pth'}
     opt['val'] = {'save_img': True, 'suffix': None, 'metrics': METRICS}
-    return opt
+    return fresh(opt)
 
 
 test_options.__test__ = False  # not a test, whatever its name

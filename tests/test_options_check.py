@@ -1,7 +1,11 @@
 """A corpus of bad option files: each gives one error that names the place, the key, and what would be right."""
 
+import copy
+
 import pytest
 from basicsr.utils.registry import ARCH_REGISTRY
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from mssr_compat.errors import UserError
@@ -136,6 +140,7 @@ UNUSED = [
     ('2', 'train.gan_opt', {'type': 'GANLoss', 'gan_type': 'vanilla'}, ['not by MultiDegradationSRModel']),
     ('2', 'train.optim_g.noise_lr', 1e-4, ['no such option']),
     ('sr', 'val.flip_seq', True, ['VideoRecurrentModel']),
+    ('sr', 'performance', {'amp': 'bf16'}, ['DegradationGANModel', 'not by SRModel']),
 ]
 
 WRONG_TYPE = [
@@ -168,6 +173,9 @@ WRONG_TYPE = [
     ('1', 'train.scheduler.decay_start', 'half', ['whole number']),
     ('1', 'datasets.train', 'photos', ['section']),
     ('1', 'datasets.train.gt_size', 64.5, ['whole number']),
+    ('1', 'datasets.train.gt_size', 64.0, ['whole number', 'not 64.0']),
+    ('1', 'datasets.train.batch_size_per_gpu', 2e0, ['whole number', 'not 2.0']),
+    ('1', 'scale', 4.0, ['whole number', 'not 4.0']),
     ('1', 'datasets.train.use_rot', 1, ['true or false']),
     ('1', 'datasets.train.dataroot_gt', None, ['folder']),
     ('1', 'datasets.train.dataroot_gt', ['a', 'b'], ['folder']),
@@ -216,6 +224,9 @@ WRONG_NAME = [
     ('1', 'train.gan_opt.type', 'GanLoss', ['GANLoss']),
     ('1', 'train.gan_opt.gan_type', 'vanila', ["did you mean 'vanilla'"]),
     ('1', 'train.optim_g.type', 'adam', ['Adam']),
+    ('1', 'train.optim_g.type', 'SGD', ['Adam']),
+    ('1', 'performance', {'amp': 'fp32'}, ['performance.amp', 'bf16']),
+    ('2', 'performance', {'chanels_last': True}, ["'channels_last'"]),
     ('1', 'train.scheduler.type', 'LinearDecay', ['LinearDecayLR']),
     ('1', 'datasets.train.type', 'UnpairedDataset', ['UnpairedImageDataset']),
     ('1', 'datasets.train.io_backend.type', 'lmbd', ['lmdb']),
@@ -424,3 +435,42 @@ def test_the_check_leaves_logger_random_state_and_options_alone():
     assert torch.equal(torch.get_rng_state(), state)
     assert initialized_logger == made, 'a logger made here would keep BasicSR from opening its log file'
     assert opt == stage_2()
+
+
+def paths(node, path=()):
+    """All key paths of nested options."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from paths(value, (*path, key))
+
+
+ODD = st.sampled_from([None, True, -1, 0, 1.5, float('nan'), 10**30, '', 'x', [], [None], [[1]], {}, {'type': []},
+                       {'type': None}, {1: 2}, {'a': {'type': {}}}, ['type'], {'type': 'Adam', 'lr': {}}])  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_nothing_but_a_user_error_comes_of_any_spoilt_options(data):
+    base = data.draw(st.sampled_from(sorted(BASES)))
+    make, is_train = BASES[base]
+    opt = make()
+    for _ in range(data.draw(st.integers(1, 3))):
+        choices = sorted(paths(opt), key=str)
+        if not choices:
+            break
+        *sections, key = data.draw(st.sampled_from(choices))
+        section = opt
+        for name in sections:
+            section = section[name]
+        action = data.draw(st.sampled_from(['replace', 'delete', 'add']))
+        if action == 'delete':
+            del section[key]
+        elif action == 'add' and isinstance(section, dict):
+            section[data.draw(st.sampled_from(['type', 'new', 5, None, True]))] = copy.deepcopy(data.draw(ODD))
+        else:
+            section[key] = copy.deepcopy(data.draw(ODD))
+    try:
+        check_options(opt, 'opt.yml', is_train)
+    except UserError as error:
+        assert str(error)
