@@ -45,7 +45,8 @@ class SREnsemble(nn.Module):
             found = shown(branches) if branches is None else repr(branches)
             raise UserError(f'SREnsemble: network_g.branches is {found}, but must be a list of network options.')
         self.branches = nn.ModuleList(build_branch(k, options) for k, options in enumerate(branches))
-        self._multiples = [_input_multiple(branch) for branch in self.branches]
+        #: what each branch's input sizes are padded up to multiples of
+        self.multiples = [_input_multiple(branch) for branch in self.branches]
         #: ``S1_RRDBNet``, ``S2_RRDBNet``, ...: numbered from 1 as in the paper, for logs and file names
         self.branch_names = [f'S{k}_{options["type"]}' for k, options in enumerate(branches, start=1)]
 
@@ -102,7 +103,7 @@ class SREnsemble(nn.Module):
         """
         branch, where = self.branches[k], f'network_g.branches[{k}]'
         height, width = lq.shape[-2:]
-        padded = _pad_to_multiple(lq, self._multiples[k])
+        padded = _pad_to_multiple(lq, self.multiples[k])
         if return_feature:
             output, feature = _with_trunk_feature(where, branch, padded)
         else:

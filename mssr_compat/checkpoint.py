@@ -1,6 +1,7 @@
 """Read network weights of any origin without running code that a file may carry, and load them or say why not."""
 
 import _codecs
+import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from mssr_compat.checkpoint_names import describe_weights, modernise_names, strip_prefix
 from mssr_compat.errors import UserError
 
-__all__ = ['describe_weights', 'load_into', 'read_training_state', 'read_weights']
+__all__ = ['describe_weights', 'load_into', 'network_description', 'read_description', 'read_training_state',
+           'read_weights']
 
 # Fixed Haar and Gaussian kernels, which published discriminators store and ours rebuild.
 _FIXED_FILTER = re.compile(r'(^|\.)([gh][01]_(col|row)|gaussian_filter\.weight)$')
@@ -51,6 +53,54 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
     state = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
     state = modernise_names(state, where)
     return strip_prefix(state, 'model.')
+
+
+def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]:
+    """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them) and ``scale``.
+
+    This project writes both beside the weights; in a ``.safetensors`` file they are metadata, in JSON. A foreign file
+    says neither, and the result is empty.
+
+    Raises:
+        UserError: as :func:`read_weights`.
+    """
+    path, where = Path(path).expanduser(), f'{key}: {path}' if key else str(path)
+    if path.suffix == '.safetensors' and path.is_file():
+        _read(path, where)  # for its messages
+        from safetensors import safe_open
+
+        with safe_open(path, 'pt') as file:
+            metadata = file.metadata() or {}
+        content = {name: json.loads(metadata[name]) for name in ('network', 'scale') if name in metadata}
+    else:
+        content = _read(path, where)
+    if not isinstance(content, Mapping):
+        return {}
+    found = {}
+    if isinstance(content.get('network'), Mapping) and isinstance(content['network'].get('type'), str):
+        found['network'] = dict(content['network'])
+    if isinstance(content.get('scale'), int):
+        found['scale'] = content['scale']
+    return found
+
+
+def network_description(opt: Mapping, key: str) -> dict[str, Any]:
+    """What is saved beside the weights of ``opt[key]``, so that the checkpoint alone rebuilds its network.
+
+    Args:
+        opt: the options of the training.
+        key: ``network_g``, ``network_d``, ...
+
+    Returns:
+        ``network``: the network's options in plain dicts and lists, without the files that its training started from;
+        ``scale``: HR size over LR size.
+    """
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(name): plain(item) for name, item in value.items() if name != 'checkpoint'}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return {'network': plain(opt[key]), **({'scale': int(opt['scale'])} if 'scale' in opt else {})}
 
 
 def read_training_state(path: str | Path, key: str | None = None) -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""An SR network as a function on pixels: precision, self-ensemble, colour lock."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import lcm
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mssr_arch.imresize import bicubic_downsample
+from mssr_compat.errors import UserError
+from mssr_inference.memory import budget, bytes_per_pixel
+from mssr_inference.networks import Loaded
+from mssr_inference.reach import exact_reach, practical_reach
+from mssr_inference.tiling import FADE, TilePlan, plan_tiles
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+LOCK_SIGMA = 4.0  # LR pixels: what the colour lock takes for low frequencies
+
+
+@dataclass
+class Upscaler:
+    """Upscales parts of photos with a loaded network.
+
+    Args:
+        loaded: from :func:`mssr_inference.networks.load_upscaler`.
+        device: where it computes; the network is moved there.
+        precision: ``fp32``, ``bf16`` or ``fp16`` (autocast; inputs, outputs and the mean of the branches stay float32).
+        self_ensemble: average the outputs of all eight flips and quarter turns: eight times the work, a little better.
+        color_lock: give the output the low frequencies of the photo, against drifting colours.
+    """
+
+    loaded: Loaded
+    device: torch.device
+    precision: str = 'fp32'
+    self_ensemble: bool = False
+    color_lock: bool = False
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise UserError(f'--precision is {self.precision}, but must be one of {", ".join(PRECISIONS)}.')
+        self.scale = self.loaded.scale
+        self.multiple = lcm(*self.loaded.net.multiples)
+        self.loaded.net.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, lq: Tensor) -> Tensor:
+        """(1, 3, H, W) float32 RGB in [0, 1], on any device, to (1, 3, H * scale, W * scale) on this one."""
+        lq = lq.to(self.device)
+        output = self._self_ensemble(lq) if self.self_ensemble else self._network(lq)
+        return lock_color(output, lq, self.scale) if self.color_lock else output
+
+    def _network(self, lq: Tensor) -> Tensor:
+        dtype = PRECISIONS[self.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            return self.loaded.net(lq)
+
+    def _self_ensemble(self, lq: Tensor) -> Tensor:
+        total = 0
+        for turns in range(4):
+            for flip in (False, True):
+                seen = lq.rot90(turns, (-2, -1))
+                output = self._network(seen.flip(-1) if flip else seen)
+                total = total + (output.flip(-1) if flip else output).rot90(-turns, (-2, -1))
+        return total / 8
+
+    @cached_property
+    def exact_reach(self) -> int | None:
+        """How far, in LR pixels, an output depends on the photo; None: on all of it."""
+        return exact_reach(self._float(), self.multiple, self.device)
+
+    @cached_property
+    def practical_reach(self) -> int:
+        """How far an output depends on the photo by a noticeable amount (:func:`reach.practical_reach`)."""
+        return practical_reach(self._float(), self.exact_reach, self.multiple, self.device)
+
+    @cached_property
+    def bytes_per_pixel(self) -> int:
+        """About how much memory each LR pixel of a tile needs."""
+        return bytes_per_pixel(self, self.loaded.net, self.device)
+
+    def plan(self, height: int, width: int, tile: int | None = None, overlap: int | str = 'auto',
+             memory: int | None = None) -> TilePlan:
+        """Cut a photo into tiles that fit into memory; a photo that fits as a whole is not cut.
+
+        Args:
+            height, width: of the photo in pixels.
+            tile: side of the tiles in pixels without what they see beyond; 0 cuts nothing; None: from free memory.
+            overlap: what a tile sees beyond, in pixels; ``auto``: by :attr:`practical_reach`; ``exact``: by
+                :attr:`exact_reach`, which makes the tiled output equal to the whole one but for rounding.
+            memory: bytes that a tile may take; None: from free memory.
+
+        Raises:
+            UserError: ``exact`` is asked of a network that looks at the whole photo.
+        """
+        if tile == 0:
+            return plan_tiles(height, width, None, 0)
+        if tile is None:
+            pixels = (budget(self.device) if memory is None else memory) // self.bytes_per_pixel
+            if height * width <= pixels:
+                return plan_tiles(height, width, None, 0)
+        reach = self._overlap(overlap)
+        if tile is None:
+            # What surrounds a tile takes memory, too; yet a tile smaller than that would waste most of the work.
+            tile = max(int(pixels**0.5) - 2 * (reach + FADE), reach // 2, 32)
+        return plan_tiles(height, width, tile, reach, self.multiple)
+
+    def _overlap(self, overlap: int | str) -> int:
+        if overlap == 'auto':
+            return self.practical_reach
+        if overlap != 'exact':
+            return int(overlap)
+        if self.exact_reach is None:
+            raise UserError('--overlap exact: this network looks at the whole photo (global attention or pooling), '
+                            'so that no overlap makes tiles exact; use auto, or --tile 0 to cut nothing.')
+        return self.exact_reach
+
+    def _float(self) -> 'Upscaler':
+        """The same in float32, in which a cut can be told from rounding."""
+        return replace(self, precision='fp32')
+
+
+def lock_color(output: Tensor, lq: Tensor, scale: int) -> Tensor:
+    """Replace the low frequencies of ``output`` by those of the photo ``lq`` that it was made of.
+
+    ``output + up(blur(lq - down(output)))``, clamped to [0, 1]: what output and photo differ in after downsampling
+    (bicubic, antialiased) and a Gaussian blur of 4 LR pixels is added back. Texture stays.
+
+    Args:
+        output: (N, C, H * scale, W * scale) in [0, 1].
+        lq: (N, C, H, W) in [0, 1].
+    """
+    drift = lq - bicubic_downsample(output, scale)
+    drift = _blur(_blur(drift, LOCK_SIGMA), LOCK_SIGMA, transpose=True)
+    drift = F.interpolate(drift, output.shape[-2:], mode='bilinear', align_corners=False)
+    return (output + drift).clamp(0, 1)
+
+
+def _blur(x: Tensor, sigma: float, transpose: bool = False) -> Tensor:
+    """Gaussian blur along the rows, or the columns; at the border, over the pixels that there are."""
+    radius = int(3 * sigma)
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=x.device) / sigma) ** 2)
+    kernel = taps.view(1, 1, -1, 1) if transpose else taps.view(1, 1, 1, -1)
+    padding = (radius, 0) if transpose else (0, radius)
+    flat = x.flatten(0, 1).unsqueeze(1)
+    sums = F.conv2d(flat, kernel, padding=padding) / F.conv2d(torch.ones_like(flat[:1]), kernel, padding=padding)
+    return sums.view_as(x)
