@@ -16,13 +16,15 @@ DERESNET = {'type': 'DeResnet', 'num_feat': 4, 'num_block': 2, 'scale': 4}
 
 
 def enliven(net: nn.Module, seed: int = 0) -> nn.Module:
-    """Weights with which pictures come out varied, and the noise of a generator is seen."""
+    """Weights, the same each time, with which pictures come out varied and the noise of a generator is seen."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in net.named_parameters():
             if weight.ndim > 1:
                 fan_in = weight[0].numel()
                 weight.copy_(torch.randn(weight.shape, generator=generator) * (1.5 / fan_in) ** 0.5)
+            else:
+                weight.copy_(0.05 * torch.randn(weight.shape, generator=generator))
             if 'noises.' in name:
                 weight.copy_(3 * torch.randn(weight.shape, generator=generator))
             if name.endswith('conv_last.bias') or name == 'block_output.bias':

@@ -1,0 +1,151 @@
+"""Make paired training data with a learned degradation: HR photos and a stage-1 checkpoint in, a set of pairs out.
+
+    python degrade.py -c experiments/degradation_aim_deresnet/models/net_g_latest.pth -i datasets/DF2K -o datasets/pairs
+    python degrade.py -c deresnet.pth han.pth --weights 2 1 --draws 4 -i photos -o pairs --lmdb
+    torchrun --nproc_per_node=8 degrade.py -c net_g.pth -i datasets/DF2K -o datasets/DF2K_aim
+
+A draw is a function of --seed, the photo's name and the number of the draw. A run that was stopped is continued by the
+same call. Exit code: 0 if all went well, 1 if some photos could not be degraded (they are listed), 2 after a mistaken
+call.
+"""
+
+import argparse
+import os
+import sys
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+import mssr_inference  # noqa: F401  (shims, and networks register)
+from mssr_compat.errors import UserError
+from mssr_data.image_source import ImageSource
+from mssr_inference.command_line import whole
+from mssr_inference.degrader import PRECISIONS, Degrader
+from mssr_inference.degrading import Degradation
+from mssr_inference.device import choose_device
+from mssr_inference.draws import plan_draws
+from mssr_inference.networks import load_discriminator, load_generator
+from mssr_inference.pair_set import PairSet
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('-c', '--checkpoint', nargs='+', required=True, help='one or several generators of stage 1')
+    parser.add_argument('-i', '--input', required=True, help='HR photos: a folder (with sub-folders) or an .lmdb')
+    parser.add_argument('-o', '--output', required=True, help='folder of the set')
+    parser.add_argument('--opt', nargs='+', help='option file of each checkpoint that does not carry its options')
+    parser.add_argument('--draws', type=whole(1), default=1, help='LR photos of each HR photo (default: 1)')
+    parser.add_argument('--weights', nargs='+', type=float, help='how often each generator is used (default: equally)')
+    parser.add_argument('--seed', type=whole(0), default=0, help='default: 0')
+    parser.add_argument('--lmdb', action='store_true', help='also as databases gt.lmdb and lq.lmdb')
+    parser.add_argument('--no-hr', action='store_true', help='LR photos alone')
+    parser.add_argument('--distance-maps', metavar='CHECKPOINT',
+                        help="a stage-1 discriminator: also write DASR's domain-distance maps")
+    parser.add_argument('--precision', choices=PRECISIONS, default='fp32',
+                        help='fp64: the same pictures on CPU and GPU, at a higher cost (default: fp32)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, ...; auto under torchrun: one GPU a process')
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    rank, ranks = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
+    try:
+        if ranks > 1:  # for waiting alone, however long the slowest rank takes
+            dist.init_process_group('gloo', timeout=timedelta(days=7))
+        failures, pictures = degrade(args, rank, ranks)
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f'error: -o {args.output} cannot be written ({error.strerror or error}); what is there is kept, and the '
+              'same call continues it.', file=sys.stderr)
+        return 2
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    if rank == 0:
+        print(f'{args.output}: {pictures} pictures')
+        if failures:
+            print(f'{len(failures)} photos could not be degraded:', file=sys.stderr)
+            for path, why in failures:
+                print(f'  {path}: {why}', file=sys.stderr)
+    return 1 if failures else 0
+
+
+def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple[str, str]], int]:
+    """Make this rank's share of the set; rank 0 writes what describes it, and the databases.
+
+    Returns:
+        Failures of all ranks, and how many pictures there are.
+    """
+    source = ImageSource(args.input.rstrip('/'), '-i', {'type': 'lmdb' if is_lmdb(args.input) else 'disk'})
+    photos = [image.name for image in source.images]
+    loaded = load_all(args)
+    weights = args.weights or [1.0] * len(loaded)
+    if len(weights) != len(loaded):
+        raise UserError(f'--weights gives {len(weights)} numbers for {len(loaded)} checkpoints; give one for each.')
+    draws = plan_draws(photos, args.seed, args.draws, weights)
+    pairs = PairSet(args.output, {
+        'seed': args.seed, 'draws': args.draws, 'scale': loaded[0].scale, 'precision': args.precision,
+        'weights': weights, 'generators': [{'checkpoint': item.path.name, 'sha256': item.sha256,
+                                            'network': item.options} for item in loaded],
+    })  # fmt: skip
+    if rank == 0:
+        pairs.begin(draws, photos)
+    wait(ranks)
+    device = choose_device(own_device(args.device))
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    degraders = [Degrader(item, device, args.precision) for item in loaded]
+    discriminator = load_discriminator(args.distance_maps).net.to(device) if args.distance_maps else None
+    work = Degradation(source, degraders, pairs, not args.no_hr, discriminator, device)
+    mine = [draw for draw in draws if draw.photo % ranks == rank]
+    failures = gathered(work.run(mine, show_progress=rank == 0), ranks)
+    names = [draw.name for draw in draws if pairs.path('lq', draw.name).exists()]
+    if rank == 0 and args.lmdb:
+        for folder in ('lq',) if args.no_hr else ('lq', 'gt'):
+            pairs.pack(folder, names)
+    wait(ranks)
+    return failures, len(names)
+
+
+def load_all(args: argparse.Namespace) -> list:
+    """The generators, which must have one scale."""
+    if args.opt and len(args.opt) != len(args.checkpoint):
+        raise UserError(f'--opt gives {len(args.opt)} files for {len(args.checkpoint)} checkpoints; give one for each.')
+    loaded = [load_generator(path, opt)
+              for path, opt in zip(args.checkpoint, args.opt or [None] * len(args.checkpoint), strict=True)]
+    for item in loaded[1:]:
+        if item.scale != loaded[0].scale:
+            raise UserError(f'{item.path} degrades by {item.scale}, {loaded[0].path} by {loaded[0].scale}: one set '
+                            'has one scale.')
+    return loaded
+
+
+def is_lmdb(path: str) -> bool:
+    return path.rstrip('/').endswith('.lmdb')
+
+
+def own_device(name: str) -> str:
+    """Under torchrun each process of a machine takes the GPU of its number."""
+    if name == 'auto' and torch.cuda.is_available() and 'LOCAL_RANK' in os.environ:
+        return f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
+    return name
+
+
+def wait(ranks: int) -> None:
+    if ranks > 1:
+        dist.barrier()
+
+
+def gathered(failures: list, ranks: int) -> list:
+    if ranks == 1:
+        return failures
+    lists = [None] * ranks
+    dist.all_gather_object(lists, failures)
+    return sorted(failure for part in lists for failure in part)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""A set of pairs on disk that BasicSR, traiNNer-redux and Real-ESRGAN read as it is.
+
+    SET/gt/NAME.png        HR photos, cut at the right and bottom to a multiple of the scale
+    SET/lq/NAME.png        their LR photos
+    SET/gt.lmdb, lq.lmdb   the same as databases, where asked for
+    SET/meta_info.txt      a line ``gt/NAME.png, lq/NAME.png`` for each pair
+    SET/manifest.json      all that the LR photos depend on, and where each comes from
+"""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+from basicsr.utils.lmdb_util import LmdbMaker
+from PIL import Image
+
+from mssr_compat.errors import UserError
+from mssr_inference.draws import Draw
+
+MANIFEST = 'manifest.json'
+COMPRESSION = 1  # of PNG: trainers read these files many times
+
+
+class PairSet:
+    """The files of a set.
+
+    Args:
+        root: the set's folder.
+        settings: all that its LR photos depend on, as JSON takes it.
+    """
+
+    def __init__(self, root: str | Path, settings: dict):
+        self.root, self.settings = Path(root), settings
+
+    def begin(self, draws: list[Draw], photos: list[str]) -> None:
+        """Make the folders, and write what will be in them.
+
+        Raises:
+            UserError: the folder holds a set with other settings, or something else.
+        """
+        manifest = self.root / MANIFEST
+        if manifest.exists():
+            try:
+                before = json.loads(manifest.read_text())['settings']
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f'-o {self.root}: {MANIFEST} is damaged; give another folder.') from error
+            changed = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
+            if changed:
+                key = changed[0]
+                raise UserError(f'-o {self.root} holds a set with {key} {_short(before.get(key))}, not '
+                                f'{_short(self.settings.get(key))}: give another folder, or the same settings to '
+                                'continue it.')
+        elif self.root.exists() and any(self.root.iterdir()):
+            raise UserError(f'-o {self.root} is not empty and holds no set of draws: give another folder.')
+        for name in ('gt', 'lq'):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        pictures = [{'name': d.name, 'photo': photos[d.photo], 'draw': d.number,
+                     'generator': d.generator} for d in draws]  # fmt: skip
+        text = json.dumps({'settings': self.settings, 'pictures': pictures}, indent=1)
+        write_aside(manifest, text.encode())
+        lines = ''.join(f'gt/{d.name}.png, lq/{d.name}.png\n' for d in draws)
+        write_aside(self.root / 'meta_info.txt', lines.encode())
+
+    def path(self, folder: str, name: str, suffix: str = '.png') -> Path:
+        """Where a picture lies: ``folder`` is gt, lq or distance."""
+        return self.root / folder / f'{name}{suffix}'
+
+    def write(self, folder: str, name: str, picture: np.ndarray) -> None:
+        """Write an RGB picture (H, W, 3) uint8; under its final name it is complete."""
+        done, data = cv2.imencode('.png', picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
+        assert done
+        write_aside(self.path(folder, name), data.tobytes())
+
+    def add_hr(self, name: str, photo: np.ndarray, file: Path | None) -> None:
+        """The HR photo of a pair: a link to ``file`` if that is exactly ``photo``, else a new file."""
+        target = self.path('gt', name)
+        if file is not None and _is_plain_png(file, photo.shape):
+            aside = target.with_name(f'.{name}.{os.getpid()}.part')
+            with suppress(OSError):  # another disk, or one without links
+                os.link(file, aside)
+                os.replace(aside, target)
+                aside.unlink(missing_ok=True)  # rename does nothing where both are one file already
+                return
+        self.write('gt', name, photo)
+
+    def pack(self, folder: str, names: list[str]) -> None:
+        """Put the pictures of a folder into ``folder.lmdb`` in BasicSR's layout; an old one is replaced when done."""
+        database, aside = self.root / f'{folder}.lmdb', self.root / f'.{folder}.part.lmdb'
+        shutil.rmtree(aside, ignore_errors=True)
+        room = sum(self.path(folder, name).stat().st_size + 8192 for name in names)
+        maker = LmdbMaker(str(aside), map_size=2 * room + 2**26, compress_level=COMPRESSION)
+        try:
+            for name in sorted(names):
+                data = self.path(folder, name).read_bytes()
+                with Image.open(self.path(folder, name)) as image:
+                    maker.put(data, name, (image.height, image.width, 3))
+            maker.close()
+        finally:
+            maker.env.close()
+            maker.txt_file.close()
+        shutil.rmtree(database, ignore_errors=True)
+        aside.rename(database)
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    aside = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
+def _is_plain_png(file: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file's pixels are read as they are by everyone: an 8-bit RGB PNG of this shape, not turned by EXIF."""
+    with open(file, 'rb') as stream:
+        head = stream.read(26)
+    if head[:8] != b'\x89PNG\r\n\x1a\n' or head[24:26] != b'\x08\x02':
+        return False
+    with Image.open(file) as image:
+        return image.size == (shape[1], shape[0]) and image.getexif().get(0x0112, 1) == 1
+
+
+def _short(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 100 else f'{text[:97]}...'
