@@ -52,6 +52,7 @@ UNPAIRED = {
     'on_corrupt': Key("'stop' | 'skip'", 'At an image that cannot be used. Default: stop.'),
     'allow_larger_lq': Key('bool', 'LR photos larger than HR photos are no mistake. Default: false.'),
 }
+CLEAN = {key: UNPAIRED[key] for key in ('dataroot_gt', 'io_backend', 'meta_info_gt', 'gt_size', 'use_hflip', 'use_rot')}
 
 _RANGE, _PROBABILITIES = '[number >= 0]*2', '[number >= 0 <= 1]'
 _KERNELS = "['iso' | 'aniso' | 'generalized_iso' | 'generalized_aniso' | 'plateau_iso' | 'plateau_aniso']"
@@ -97,6 +98,7 @@ _VIDEO = (ALL, GT, LQ, CROP, META_FILE, CLIP)
 _VIDEO_TEST = (ALL, GT, LQ, META_FILE, VIDEO_TEST)
 DATASETS: dict[str, tuple[dict[str, Key], ...]] = {
     'UnpairedImageDataset': (ALL, UNPAIRED),
+    'CleanImageDataset': (ALL, CLEAN),
     'PairedImageDataset': (*_PAIRED, COLOR, META_FILE),
     'RealESRGANPairedDataset': (*_PAIRED, META),
     'RealESRGANDataset': (ALL, GT, {**CROP, **CROP_ELSEWHERE}, META, KERNELS),
