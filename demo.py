@@ -1,0 +1,89 @@
+"""A page in the browser: drop a photo and see it upscaled, or drop an HR photo and see how it is degraded.
+
+    python demo.py net_g_latest.pth deresnet.pth
+    python demo.py weights --port 7861
+
+Checkpoints are given as files or folders; what each of them is, they say themselves. The page is for this machine alone
+unless --host says otherwise. Needs Gradio: pip install -r requirements/demo_page.txt
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import mssr_inference  # noqa: F401  (shims, and networks register)
+from mssr_arch.degradation_base import DegradationNetwork
+from mssr_compat.errors import UserError
+from mssr_inference.command_line import whole
+from mssr_inference.device import choose_device
+from mssr_inference.networks import load_generator, load_upscaler
+from mssr_inference.page import Page, build_page, launch
+
+SUFFIXES = ('.pth', '.safetensors')
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('weights', nargs='+', type=Path, help='checkpoints, or folders of them')
+    parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0: for the whole network (default: this machine)')
+    parser.add_argument('--port', type=whole(1), help='default: the first free one from 7860')
+    parser.add_argument('--max-megapixels', type=float, default=4, help='of a photo (default: 4)')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, ... (default: auto)')
+    return parser.parse_args(arguments)
+
+
+def find_weights(paths: list[Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """SR networks and generators among files and folders, by names that tell them apart.
+
+    Files that are neither (discriminators, say) are passed over in folders.
+
+    Raises:
+        UserError: a file that was named is neither, or nothing was found.
+    """
+    upscalers, generators = {}, {}
+    for path in paths:
+        files = sorted(f for f in path.rglob('*') if f.suffix in SUFFIXES) if path.is_dir() else [path]
+        for file in files:
+            try:
+                (generators if is_generator(file) else upscalers)[_name(file, upscalers | generators)] = file
+            except UserError:
+                if not path.is_dir():
+                    raise
+    if not upscalers and not generators:
+        raise UserError(f'{paths[0]} holds no checkpoint of an SR network or a degradation generator.')
+    return upscalers, generators
+
+
+def is_generator(file: Path) -> bool:
+    """Whether a checkpoint holds a generator of stage 1 (else an SR network).
+
+    Raises:
+        UserError: it is neither.
+    """
+    try:
+        return isinstance(load_generator(file).net, DegradationNetwork)
+    except UserError:
+        load_upscaler(file)
+        return False
+
+
+def _name(file: Path, taken: dict) -> str:
+    parts = [part for part in file.with_suffix('').parts if part not in ('models', '/')]
+    name = '/'.join(parts[-2:])
+    return name if name not in taken else str(file)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    try:
+        upscalers, generators = find_weights(args.weights)
+        page = Page(upscalers, generators, choose_device(args.device), int(args.max_megapixels * 1e6))
+        launch(build_page(page), args.host, args.port)
+    except (UserError, OSError) as error:  # OSError: the port is taken
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

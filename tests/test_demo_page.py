@@ -1,0 +1,128 @@
+"""What the demo page does; the page itself is opened where Gradio is installed, and used where a browser is, too."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import demo
+from data_tools import write_photo
+from inference_tools import generator_checkpoint, picture, sr_checkpoint
+from mssr_arch import WaveletDiscriminator
+from mssr_compat.errors import UserError
+from mssr_inference.page import MOST_DRAWS, Page, build_page, launch
+from mssr_inference.picture import read_picture
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('weights')
+    sr_checkpoint(folder)
+    generator_checkpoint(folder)
+    return Page({'sr': folder / 'net_g.pth'}, {'generator': folder / 'generator.pth'}, torch.device('cpu'), 5000)
+
+
+def test_a_photo_is_upscaled_beside_its_enlargement(page, tmp_path):
+    write_photo(tmp_path / 'p.png', picture(20, 30))
+    before, after, file = page.upscale(str(tmp_path / 'p.png'), 'sr', False, True, str(tmp_path))
+    assert before.size == after.size == (120, 80)
+    assert np.array_equal(read_picture(file).pixels, np.asarray(after))
+    small = cv2.resize(np.asarray(before), (30, 20), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - picture(20, 30)).mean() < 16  # it is this photo
+
+
+def test_odd_photos_are_shown(page, tmp_path):
+    cv2.imwrite(str(tmp_path / 'g.png'), picture(9, 8, 1, np.uint16))
+    Image.fromarray(picture(9, 8, 4)).save(tmp_path / 'a.png')
+    for name in ('g', 'a'):
+        before, after, file = page.upscale(str(tmp_path / f'{name}.png'), 'sr', False, False, str(tmp_path))
+        assert before.mode == after.mode == 'RGB'
+    assert read_picture(file).alpha is not None
+
+
+def test_draws_differ_and_have_a_limit(page, tmp_path):
+    write_photo(tmp_path / 'p.png', picture(21, 30))
+    draws = page.draw(str(tmp_path / 'p.png'), 'generator', 100, 0)
+    assert len(draws) == MOST_DRAWS
+    assert draws[0][0].size == (7, 5)
+    assert len({image.tobytes() for image, _ in draws}) == MOST_DRAWS
+
+
+def test_mistakes_are_sentences(page, tmp_path):
+    write_photo(tmp_path / 'large.png', picture(100, 80))
+    write_photo(tmp_path / 'tiny.png', picture(2, 2))
+    (tmp_path / 'text.png').write_text('no photo')
+    write_photo(tmp_path / 'cut.png', picture(60, 60))
+    (tmp_path / 'cut.png').write_bytes((tmp_path / 'cut.png').read_bytes()[:2000])
+    for name, words in (('large', '80 x 100 pixels'), ('text', 'no photo'), ('cut', 'the photo cannot be decoded')):
+        with pytest.raises(UserError, match=words):
+            page.upscale(str(tmp_path / f'{name}.png'), 'sr', False, False, str(tmp_path))
+    with pytest.raises(UserError, match='drop a photo'):
+        page.upscale(None, 'sr', False, False, str(tmp_path))
+    with pytest.raises(UserError, match='smaller than 4 x 4'):
+        page.draw(str(tmp_path / 'tiny.png'), 'generator', 1, 0)
+
+
+def test_weights_say_what_they_are(tmp_path, capsys):
+    folder = tmp_path / 'run' / 'models'
+    folder.mkdir(parents=True)
+    sr_checkpoint(folder)
+    generator_checkpoint(folder)
+    discriminator = {'params': WaveletDiscriminator().state_dict(), 'network': {'type': 'WaveletDiscriminator'}}
+    torch.save(discriminator, folder / 'net_d.pth')
+    upscalers, generators = demo.find_weights([tmp_path])
+    assert list(upscalers) == ['run/net_g']
+    assert list(generators) == ['run/generator']
+    assert demo.main([str(folder / 'net_d.pth')]) == 2
+    (tmp_path / 'empty').mkdir()
+    assert demo.main([str(tmp_path / 'empty')]) == 2
+    assert 'holds no checkpoint' in capsys.readouterr().err
+
+
+def chromium():
+    return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+
+
+@pytest.mark.slow
+def test_in_a_browser_from_drop_to_picture(page, tmp_path):
+    pytest.importorskip('gradio')
+    sync_api = pytest.importorskip('playwright.sync_api')
+    if not chromium():
+        pytest.skip('there is no Chromium')
+    write_photo(tmp_path / 'photo.png', picture(40, 60))
+    write_photo(tmp_path / 'large.png', picture(100, 80))
+    blocks = build_page(page)
+    _, url, _ = launch(blocks, '127.0.0.1', None, block=False)
+    try:
+        with sync_api.sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=['--no-sandbox'])
+            tab = browser.new_page(viewport={'width': 1200, 'height': 900})
+            elsewhere = []
+            tab.on('request', lambda r: elsewhere.append(r.url) if not r.url.startswith((url, 'data:', 'blob:')) else 0)
+            tab.goto(url)
+            tab.locator('input[type=file]').first.set_input_files(tmp_path / 'photo.png')
+            tab.get_by_role('button', name='Upscale', exact=True).last.click()
+            tab.wait_for_selector('text=photo_x4', timeout=60_000)
+            tab.wait_for_timeout(1000)
+            tab.screenshot(path=tmp_path / 'upscale.png')
+            sizes = tab.evaluate('[...document.querySelectorAll("img")].map(i => [i.naturalWidth, i.naturalHeight])')
+            assert sizes.count([240, 160]) == 2  # before and after
+
+            tab.get_by_role('tab', name='Degrade').click()
+            tab.locator('input[type=file]').last.set_input_files(tmp_path / 'photo.png')
+            tab.get_by_role('button', name='Draw', exact=True).click()
+            tab.wait_for_function('[...document.querySelectorAll("img")].filter(i => i.naturalWidth == 15).length >= 4',
+                                  timeout=60_000)
+            tab.screenshot(path=tmp_path / 'degrade.png')
+
+            tab.reload()
+            tab.locator('input[type=file]').first.set_input_files(tmp_path / 'large.png')
+            tab.get_by_role('button', name='Upscale', exact=True).last.click()
+            tab.wait_for_selector('text=The photo has 80 x 100 pixels', timeout=60_000)
+            browser.close()
+        assert elsewhere == []
+    finally:
+        blocks.close()
