@@ -27,6 +27,8 @@ PROTOCOLS = {
     'basicsr': Protocol(crop_scale=True, luma=True),
 }
 _METRICS = ('psnr', 'ssim')
+_LOWER = ('calculate_lpips', 'calculate_haar_distance', 'calculate_spectrum_distance', 'calculate_noise_distance',
+          'calculate_color_shift')
 _WINDOW = 11  # pixels a side of SSIM's Gaussian window; BasicSR's SSIM of smaller images is nan
 
 
@@ -62,8 +64,8 @@ def name_metrics(metrics: dict[str, dict], scale: int) -> dict[str, dict]:
     """Complete the options ``val.metrics``: every protocol metric is called after its protocol and knows the scale.
 
     BasicSR logs a metric under its YAML name, so ``psnr: {type: calculate_psnr_protocol, protocol: mssr}`` becomes
-    ``psnr_mssr``; a name that already ends in the protocol stays. LPIPS is told to BasicSR as lower-is-better. Other
-    metrics pass unchanged.
+    ``psnr_mssr``; a name that already ends in the protocol stays. LPIPS and the distances of
+    :mod:`mssr_metric.degradation_metrics` are told to BasicSR as lower-is-better. Other metrics pass unchanged.
 
     Raises:
         UserError: unknown protocol, a name that carries the other protocol, or two metrics of one name.
@@ -80,7 +82,7 @@ def name_metrics(metrics: dict[str, dict], scale: int) -> dict[str, dict]:
                 raise UserError(f'val.metrics.{name} is named after protocol {other}, but its protocol is {protocol}')
             if not name.endswith(f'_{protocol}'):
                 name = f'{name}_{protocol}'
-        elif options.get('type') == 'calculate_lpips':
+        elif options.get('type') in _LOWER:
             options.setdefault('better', 'lower')
         if name in named:
             raise UserError(f'val.metrics has two metrics named {name}: give one of them another name')

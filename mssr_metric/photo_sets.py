@@ -1,0 +1,94 @@
+"""Sets of photos that need not be aligned, of one size or of one number, and fixed samples of them.
+
+Every sample is a pure function of the photos: figures of two iterations, or of two runs, differ by the photos alone,
+and no random generator that training uses is touched.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mssr_arch.frequency_filters import WaveletFilter
+from mssr_compat.errors import UserError
+
+LEVELS = 255  # 8-bit levels in the range of an image
+_LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601, as JPEG has it
+
+Photos = Sequence[Tensor]  # each (3, H, W), RGB in [0, 1]
+
+
+def as_photos(images: np.ndarray | Sequence[np.ndarray], name: str = 'img') -> list[Tensor]:
+    """One image or several, as BasicSR's metrics take them, as a list of photos.
+
+    Args:
+        images: (H, W, 3) BGR or (H, W) gray in [0, 255], or a list of such, of any sizes.
+        name: what to call them in messages.
+
+    Raises:
+        UserError: there is none, or something else.
+    """
+    images = [images] if isinstance(images, np.ndarray) else list(images)
+    if not images:
+        raise UserError(f'{name} holds no image: one at least is needed')
+    photos = []
+    for image in images:
+        image = np.asarray(image)
+        if image.ndim == 2 or image.shape[2:] == (1,):
+            image = np.broadcast_to(image.reshape(*image.shape[:2], 1), (*image.shape[:2], 3))
+        if image.ndim != 3 or image.shape[2] != 3:
+            raise UserError(f'{name} has shape {image.shape}, but must be (H, W, 3) or (H, W)')
+        rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
+        photos.append(torch.from_numpy(rgb) / LEVELS)
+    return photos
+
+
+def as_8bit(photo: Tensor) -> Tensor:
+    """Clamped to [0, 1] and rounded to 8-bit levels, as a file would hold it; what is no number stays none."""
+    return (photo.clamp(0, 1) * LEVELS).round() / LEVELS
+
+
+def luma(photo: Tensor) -> Tensor:
+    """(..., 3, H, W) RGB to (..., H, W) luma (BT.601), in the same range."""
+    return torch.einsum('...chw,c->...hw', photo, _LUMA.to(photo))
+
+
+def haar_bands(photo: Tensor) -> tuple[Tensor, Tensor]:
+    """``LL`` (3, h, w) and ``LH, HL, HH`` (3, 3, h, w: colour, band) of the orthonormal one-level Haar transform.
+
+    White noise has the same deviation in every band as in the photo.
+    """
+    low, high = _HAAR.split(photo[None])
+    return low[0], high[0]
+
+
+def windows(plane: Tensor, size: int, count: int, seed: int = 0) -> Tensor:
+    """``count`` windows of (C, H, W) at fixed, seemingly random places, (count, C, size, size), with repetition.
+
+    Raises:
+        UserError: the plane is smaller than a window.
+    """
+    height, width = (length - size + 1 for length in plane.shape[-2:])
+    if min(height, width) < 1:
+        raise UserError(f'{plane.shape[-1]}x{plane.shape[-2]} values are too few for windows of {size}x{size}: '
+                        'leave such small photos out')
+    rng = np.random.default_rng((seed, height, width))
+    rows, columns = (torch.from_numpy(rng.integers(length, size=count)) for length in (height, width))
+    step = torch.arange(size)
+    rows, columns = rows[:, None, None] + step[:, None], columns[:, None, None] + step
+    return plane[:, rows, columns].transpose(0, 1)
+
+
+def halves(photos: Photos, seed: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Two disjoint halves of the photos; a single photo is cut through its longer side."""
+    if len(photos) == 1:
+        photo = photos[0] if photos[0].shape[1] >= photos[0].shape[2] else photos[0].transpose(1, 2)
+        middle = photo.shape[1] // 2
+        return [photo[:, :middle]], [photo[:, middle:]]
+    order = np.random.default_rng(seed).permutation(len(photos))
+    middle = len(photos) // 2
+    return [photos[i] for i in order[:middle]], [photos[i] for i in order[middle:]]
+
+
+_HAAR = WaveletFilter()
