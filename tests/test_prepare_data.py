@@ -14,10 +14,10 @@ from basicsr.data import build_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from prepare_tools import run, small_photos
 
 from data_tools import options, photo, write_photo
 from mssr_data.sampler import SampleIndex
+from prepare_tools import run, small_photos
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from _prepare_presets import PRESETS, ROLES
 from PIL import Image
-from prepare_tools import SCRIPTS, files, main, pack, run, small_photos
 
 from data_tools import photo, write_folder, write_photo
+from prepare_tools import SCRIPTS, files, main, pack, run, small_photos
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import _prepare_images
 import _prepare_lmdb
 import lmdb
 import pytest
-from prepare_tools import contents, files, run, small_photos
 
 from data_tools import photo, write_photo
+from prepare_tools import contents, files, run, small_photos
 
 
 @pytest.fixture
