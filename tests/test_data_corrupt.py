@@ -53,8 +53,13 @@ def loader(opt, workers):
 @pytest.mark.parametrize('spoil', SPOILED)
 def test_a_corrupt_image_in_mid_run_stops_it_by_name(root, spoil, workers):
     opt, culprit = spoil(root)
-    with pytest.raises(UserError) as error:
-        list(loader(opt, workers)[1])
+    batches = iter(loader(opt, workers)[1])
+    try:
+        with pytest.raises(UserError) as error:
+            list(batches)
+    finally:
+        if workers:  # left to the garbage collector, they are waited for five seconds each
+            batches._shutdown_workers()
     message = str(error.value)
     assert culprit in message and 'on_corrupt' in message
     assert message.startswith(LQ) and '\n' not in message
