@@ -7,24 +7,25 @@ replaces it for the length of the run and says why.
 import argparse
 import functools
 import logging
-import math
-import os
+import multiprocessing
+import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, nullcontext
 from os import path as osp
 from unittest.mock import patch
 
 import basicsr.test
 import basicsr.train
-from basicsr.utils import MessageLogger
+from basicsr.utils import MessageLogger, set_random_seed
 from basicsr.utils import logger as basicsr_logger
 
-from mssr_compat.distributed import init_dist
+from mssr_compat.distributed import from_first, init_dist, is_first, is_restart, leave_dist
 from mssr_compat.errors import UserError
-from mssr_compat.prefetch import FailingPrefetchGenerator, LazyCPUPrefetcher
-from mssr_compat.resume import load_resume_state
-from mssr_data.sampler import IterationSampler
+from mssr_compat.prefetch import FailingPrefetchGenerator
+from mssr_compat.run import TrainingRun
+from mssr_compat.signals import Stopped
 from mssr_metric.protocols import name_metrics
 from mssr_options.check import check_options
 from mssr_options.effective import effective_yaml
@@ -33,40 +34,61 @@ from mssr_options.preflight import run_preflight
 from mssr_options.reader import read_options
 
 _parse_options = basicsr.train.parse_options
-_create_train_val_dataloader = basicsr.train.create_train_val_dataloader
 
 
 def train(root_path: str) -> None:
-    """Run ``basicsr.train.train_pipeline`` with results under ``root_path``; exit with 2 on a user's mistake."""
-    _run(basicsr.train, basicsr.train.train_pipeline, root_path)
+    """Run ``basicsr.train.train_pipeline`` with results under ``root_path``.
+
+    It exits with 2 on a user's mistake, and with 130 or 143 where Ctrl-C or SIGTERM stopped it.
+    """
+    _run(basicsr.train, basicsr.train.train_pipeline, root_path, TrainingRun().guarded())
 
 
 def test(root_path: str) -> None:
     """Run ``basicsr.test.test_pipeline`` with results under ``root_path``; exit with 2 on a user's mistake."""
-    _run(basicsr.test, basicsr.test.test_pipeline, root_path)
+    _run(basicsr.test, basicsr.test.test_pipeline, root_path, nullcontext())
 
 
-def _run(module, pipeline, root_path):
+def _run(module, pipeline, root_path, guard):
     """Run ``pipeline`` of ``module`` with BasicSR's functions replaced, and turn a user's mistake into one line."""
     _forget_loggers()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         replacements = {
             f'{module.__name__}.parse_options': functools.partial(parse_options, folder=folder),
-            'basicsr.train.load_resume_state': load_resume_state,
-            'basicsr.train.create_train_val_dataloader': create_train_val_dataloader,
-            'basicsr.train.CPUPrefetcher': LazyCPUPrefetcher,
             'basicsr.train.MessageLogger': PunctualMessageLogger,
             'basicsr.data.prefetch_dataloader.PrefetchGenerator': FailingPrefetchGenerator,
-            'basicsr.utils.options.init_dist': init_dist,
         }
         for target, replacement in replacements.items():
             stack.enter_context(patch(target, replacement))
         try:
-            pipeline(root_path)
+            with guard:
+                pipeline(root_path)
         except UserError as error:
-            sys.stderr.write(f'error: {error}\n')
+            if is_first() or not getattr(error, 'everywhere', False):
+                sys.stderr.write(f'error: {error}\n')
             sys.exit(2)
+        except Stopped as stop:
+            leave_dist()
+            sys.exit(128 + stop.number)
+        finally:
+            _end_workers()
+        leave_dist()
+
+
+def _end_workers():
+    """Data workers ignore requests to stop (see ``loaders``); after a failure Python's exit would wait for them."""
+    workers = multiprocessing.active_children()
+    if not workers:
+        return
+    # torch raises an error wherever the main thread is when it hears that a worker was killed.
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main else None
+    for worker in workers:
+        worker.kill()
+        worker.join()
+    if main:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 def _forget_loggers():
@@ -98,8 +120,14 @@ def parse_options(root_path, is_train=True, *, folder):
     effective = osp.join(folder, osp.basename(own.opt))
     with open(effective, 'w', encoding='utf-8') as file:
         file.write(effective_yaml(opt))
-    with patch.object(sys, 'argv', [sys.argv[0], '-opt', effective, *others]):
-        opt, args = _parse_options(root_path, is_train)
+    start = functools.partial(init_dist, use_gpu=opt['num_gpu'] != 0)
+    with patch.object(sys, 'argv', [sys.argv[0], '-opt', effective, *others]), \
+            patch('basicsr.utils.options.init_dist', start):
+        seeded, (opt, args) = opt.get('manual_seed') is not None, _parse_options(root_path, is_train)
+    opt['auto_resume'] |= is_restart()
+    if not seeded:  # BasicSR draws one in each process
+        opt['manual_seed'] = from_first(opt['manual_seed'])
+        set_random_seed(opt['manual_seed'] + opt['rank'])
     check_files(opt)
     metrics = (opt.get('val') or {}).get('metrics')
     if metrics:
@@ -116,28 +144,3 @@ class PunctualMessageLogger(MessageLogger):
     def __init__(self, opt, *args, **kwargs):
         super().__init__(opt, *args, **kwargs)
         self.max_iters += 1
-
-
-def create_train_val_dataloader(opt, logger):
-    """As BasicSR's, with a sampler that drops nothing and goes on where a resumed run stopped.
-
-    BasicSR counts epochs with ceil and drops the last batch: 23 photos in batches of 16 train 11 of 20 iterations.
-    """
-    train = opt['datasets']['train']
-    train['num_worker_per_gpu'] = min(train['num_worker_per_gpu'], os.cpu_count())  # more would fight for the cores
-    per_gpu = train['batch_size_per_gpu']
-
-    def sampler(train_set, world_size, rank, ratio):
-        return IterationSampler(
-            train_set,
-            world_size,
-            rank,
-            ratio,
-            seed=opt['manual_seed'],
-            batch_size=per_gpu * (1 if opt['dist'] else max(opt['num_gpu'], 1)),
-            start_iter=opt.get('resume_iter', 0),
-            iters_per_epoch=math.ceil(len(train_set) * ratio / (per_gpu * world_size)),  # as BasicSR counts
-        )
-
-    with patch('basicsr.train.EnlargedSampler', sampler):
-        return _create_train_val_dataloader(opt, logger)

@@ -47,47 +47,57 @@ class DegradationGANModel(TrainingMixin, SRGANModel):
 
     def optimize_parameters(self, current_iter):
         """One published step: D first, then G, judged by the updated D."""
-        losses = OrderedDict()
-        y, x = self.gt, self.lq
-        i = current_iter - 1  # the paper counts from 0
-        x_fake = self.degrade(self.net_g, y)
+        with self.iteration(current_iter) as i:
+            z = self.draw_noise(self.net_g, self.gt)
+            G = self.generator()  # x_fake = G(y, z)
 
-        # D: tell real high frequencies from generated ones.
-        if i % self.disc_freq == 0:
-            d_real, d_fake = self.net_d(x), self.net_d(x_fake.detach())
-            real, fake = self.relate(d_real, d_fake)
-            l_d = self.cri_gan(real, True, is_disc=True) + self.cri_gan(fake, False, is_disc=True)
-            if self.cri_gp:
-                losses['l_d_gp'] = self.cri_gp(self.net_d, x, x_fake.detach())
-                l_d = l_d + losses['l_d_gp']
-            self.optimizer_d.zero_grad()
-            l_d.backward()
-            self.optimizer_d.step()
-            losses.update(l_d=l_d, out_d_real=self.score(real))
+            # D: tell real high frequencies from generated ones.
+            def L_D(y, x, *z):
+                x_fake = G(y, z).detach()
+                d_real, d_fake = self.net_d(x), self.net_d(x_fake)
+                real, fake = self.relate(d_real, d_fake)
+                l_d = self.cri_gan(real, True, is_disc=True) + self.cri_gan(fake, False, is_disc=True)
+                losses = {}
+                if self.cri_gp:
+                    losses['l_d_gp'] = self.cri_gp(self.net_d, x, x_fake)
+                    l_d = l_d + losses['l_d_gp']
+                return l_d, {**losses, 'l_d': l_d, 'out_d_real': self.score(real)}
 
-        # G: keep the colours of the HR photo, take the texture of the real LR photos.
-        if i % self.gen_freq == 0:
-            y_down = bicubic_downsample(y, self.opt['scale'])
-            losses['l_g_color'] = self.cri_color(x_fake, y_down) if self.cri_color else x_fake.new_zeros(())
-            judged = self.judge(x_fake)
-            losses['l_g_gan'] = self.cri_gan(judged, True, is_disc=False)
-            losses['out_d_fake'] = self.score(judged)
-            l_g = losses['l_g_color'] + losses['l_g_gan']
-            if self.cri_perceptual:
-                losses['l_g_percep'] = self.cri_perceptual(x_fake, y_down)
-                l_g = l_g + losses['l_g_percep']
-            self.optimizer_g.zero_grad()
-            l_g.backward()
-            self.optimizer_g.step()
-            self.update_ema()
+            # G: keep the colours of the HR photo, take the texture of the real LR photos.
+            def L_G(y, *z):
+                x_fake, y_down = G(y, z), bicubic_downsample(y, self.opt['scale'])
+                losses = {}
+                losses['l_g_color'] = self.cri_color(x_fake, y_down) if self.cri_color else x_fake.new_zeros(())
+                judged = self.judge(x_fake)
+                losses['l_g_gan'] = self.cri_gan(judged, True, is_disc=False)
+                if self.cri_perceptual:
+                    losses['l_g_percep'] = self.cri_perceptual(x_fake, y_down)
+                return sum(losses.values()), {**losses, 'out_d_fake': self.score(judged)}
 
-        self.losses = OrderedDict((name, loss.detach()) for name, loss in losses.items())
+            if i % self.disc_freq == 0:
+                self.descend(self.optimizer_d, L_D, self.gt, self.lq, *z)
+            if i % self.gen_freq == 0:
+                self.descend(self.optimizer_g, L_G, self.gt, *z)
+                self.update_ema()
+
+    def generator(self):
+        """``G(y, z)``, computed once for D's turn and G's, and anew for each where the batch comes in parts."""
+        known = {}
+
+        def G(y, z):
+            if self.accumulate > 1:  # parts are there to save the memory that keeping them all would take
+                return self.degrade(self.net_g, y, list(z))
+            if not known:
+                known['x_fake'] = self.degrade(self.net_g, y, list(z))
+            return known['x_fake']
+
+        return G
 
     def relate(self, d_real, d_fake):
         """D's logits; for RaGAN each less the batch mean of the other side, position by position."""
         if not self.relativistic:
             return d_real, d_fake
-        return d_real - d_fake.mean(0, keepdim=True), d_fake - d_real.mean(0, keepdim=True)
+        return d_real - self.batch_mean(d_fake), d_fake - self.batch_mean(d_real)
 
     def score(self, logits):
         """D's mean score for the log: a probability, or for the Wasserstein losses, which know none, the logit."""

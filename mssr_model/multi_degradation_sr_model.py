@@ -1,7 +1,5 @@
 """Stage 2: collaborative learning of one SR network per degradation generator (paper, section 3.2)."""
 
-from collections import OrderedDict
-
 import torch
 from basicsr.archs import build_network
 from basicsr.losses import build_loss
@@ -42,7 +40,7 @@ class MultiDegradationSRModel(TrainingMixin, SRModel):
         net = build_network(options)
         self.load_network(net, checkpoint, key=f'degradations[{k}].checkpoint')
         get_root_logger().info(f'Degradation {k + 1}: {options["type"]} from {checkpoint}')
-        return net.to(self.device).eval().requires_grad_(False)
+        return self.accelerate(net.eval().requires_grad_(False))
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """A file with a single SR network (ESRGAN's, say) starts every branch."""
@@ -92,47 +90,48 @@ class MultiDegradationSRModel(TrainingMixin, SRModel):
 
     def optimize_parameters(self, current_iter):
         """One published step: supervised and collaborative learning, then adaptation with the new weights."""
-        x = self.lq
-        t = current_iter - 1  # the paper counts from 0
-        gate = float(t > self.collab_start_iter)
-        losses = OrderedDict()
+        with self.iteration(current_iter) as t:
+            gate = float(t > self.collab_start_iter)
+            ramp = gate * (t / self.total_iter if self.adapt_ramp == 'linear' else 1.0)
 
-        # Draw LR photos a, b, ... from the generators; S[k][m] = S_k(G_m(y)), F its features.
-        y, lqs = self.draw(self.gt, t)
-        S, F = self.restore(lqs)
+            # L_k: learn from one's own generator, and from each other branch on that branch's generator.
+            def L(y, *lqs):
+                S, F = self.restore(lqs)  # S[k][m] = S_k(G_m(y)), F its features
+                total, losses = 0, {}
+                for k, own in enumerate(self.own, start=1):
+                    losses[f'l_sup_{k}'] = mean(self.cri_pix(S[k - 1][m], y) for m in own)
+                    total = total + losses[f'l_sup_{k}']
+                    if self.cri_collab:
+                        losses[f'l_collab_{k}'] = self.learn_from_others(self.cri_collab, S, k - 1)
+                        total = total + gate * losses[f'l_collab_{k}']
+                    if self.cri_feature:
+                        losses[f'l_feature_{k}'] = self.learn_from_others(self.cri_feature, F, k - 1)
+                        total = total + losses[f'l_feature_{k}']
+                return total, losses
 
-        # L_k: learn from one's own generator, and from each other branch on that branch's generator.
-        total = 0
-        for k, own in enumerate(self.own, start=1):
-            losses[f'l_sup_{k}'] = mean(self.cri_pix(S[k - 1][m], y) for m in own)
-            total = total + losses[f'l_sup_{k}']
-            if self.cri_collab:
-                losses[f'l_collab_{k}'] = self.learn_from_others(self.cri_collab, S, k - 1)
-                total = total + gate * losses[f'l_collab_{k}']
-            if self.cri_feature:
-                losses[f'l_feature_{k}'] = self.learn_from_others(self.cri_feature, F, k - 1)
-                total = total + losses[f'l_feature_{k}']
-        self.step(total)
-
-        # L_adapt: the mean of the new branches is the pseudo label of real LR photos.
-        if self.cri_adapt:
-            weight = gate * (t / self.total_iter if self.adapt_ramp == 'linear' else 1.0)
-            if weight:
+            # L_adapt: the mean of the new branches is the pseudo label of real LR photos.
+            def L_adapt(x):
                 S_x = self.net_g(x, all_branches=True)
                 p = S_x.detach().mean(0)
-                losses.update({f'l_adapt_{k}': weight * self.cri_adapt(S_k, p) for k, S_k in enumerate(S_x, start=1)})
-                self.step(sum(losses[f'l_adapt_{k + 1}'] for k in range(len(S_x))))
-            else:
-                self.step(None)
-        self.update_ema()
-        self.losses = OrderedDict((name, loss.detach()) for name, loss in losses.items())
+                losses = {f'l_adapt_{k}': ramp * self.cri_adapt(S_k, p) for k, S_k in enumerate(S_x, start=1)}
+                return sum(losses.values()), losses
 
-    def step(self, loss):
-        """One Adam step on ``loss``; on None with zero gradients: momentum moves the weights, as published."""
-        self.optimizer_g.zero_grad(set_to_none=loss is not None)
-        if loss is not None:
-            loss.backward()
-        self.optimizer_g.step()
+            # Draw LR photos a, b, ... from the generators, and take both steps.
+            y, lqs = self.draw(self.gt, t)
+            self.descend(self.optimizer_g, L, y, *lqs)
+            if self.cri_adapt:  # without weight: momentum still moves the weights, as published
+                self.descend(self.optimizer_g, L_adapt if ramp else None, self.lq)
+            self.update_ema()
+
+    def own_state(self):
+        """LR photos that are drawn for several iterations belong to the state."""
+        return {**super().own_state(), 'drawn': self.drawn if self.lq_refresh > 1 else None}
+
+    def set_own_state(self, state):
+        super().set_own_state(state)
+        if state.get('drawn'):
+            y, lqs = state['drawn']
+            self.drawn = y.to(self.device), [lq.to(self.device) for lq in lqs]
 
     @torch.no_grad()
     def draw(self, y, t):

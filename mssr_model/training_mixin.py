@@ -1,17 +1,22 @@
 """What both stages change in BasicSR's models, hook by hook."""
 
-from collections import OrderedDict
 from copy import deepcopy
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
+from mssr_model.acceleration import AccelerationMixin
 from mssr_model.lr_schedule import LinearDecayLR
+from mssr_model.saving import SavingMixin
+from mssr_model.stepping import SteppingMixin
+from mssr_model.validation import ValidationMixin
 
 
-class TrainingMixin:
+class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMixin):
     """Overrides of BasicSR's ``SRModel`` that both stages share; put it first among the bases."""
 
-    losses = OrderedDict()  # detached loss tensors of the last step
+    def init_training_settings(self):
+        self.setup_steps()
+        super().init_training_settings()
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """As BasicSR's, for any checkpoint that ``read_weights`` understands; ``key`` names the YAML key in errors."""
@@ -36,32 +41,19 @@ class TrainingMixin:
         self.optimizers.append(optimizer)
         return optimizer
 
-    def degrade(self, G, y):
-        """``G(y)``, a fresh draw; a generator that does not downsample (DSGAN) reads the bicubic LR of ``y``."""
+    def degrade(self, G, y, z=None):
+        """``G(y; z)``, or a fresh draw; a generator that does not downsample (DSGAN) reads the bicubic LR of ``y``."""
         factor = self.opt['scale'] // self.get_bare_model(G).scale
-        return G(y if factor == 1 else bicubic_downsample(y, factor))
+        return G(y if factor == 1 else bicubic_downsample(y, factor), z)
+
+    def draw_noise(self, G, y):
+        """Noise maps ``z`` for ``degrade(G, y, z)``, each with y's batch as its first dimension."""
+        G = self.get_bare_model(G)
+        factor = self.opt['scale'] // G.scale
+        return G.draw_noise(y[..., ::factor, ::factor])  # only the shape counts
 
     def feed_data(self, data):
         """As BasicSR, but nothing stays from the batch before (a set without ground truth has no ``gt``)."""
         self.__dict__.pop('gt', None)
+        self.batch_files = [path for key in ('gt_path', 'lq_path') for path in data.get(key, ())]
         super().feed_data(data)
-
-    def get_current_log(self):
-        """Losses are averaged over the ranks and read from the device here, at log time, not in the step."""
-        return self.reduce_loss_dict(self.losses)
-
-    def update_ema(self):
-        """Move the averaged weights, where ``train.ema_decay`` asks for them."""
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
-
-    def validation(self, dataloader, current_iter, tb_logger, save_img=False):
-        """As BasicSR, without repeating the last validation under an iteration that never ran."""
-        if self.is_train:
-            current_iter = min(current_iter, int(self.opt['train']['total_iter']))
-            done = self.__dict__.setdefault('_validated', {})
-            name = dataloader.dataset.opt['name']
-            if done.get(name) == current_iter:
-                return
-            done[name] = current_iter
-        super().validation(dataloader, current_iter, tb_logger, save_img)

@@ -152,6 +152,13 @@ PERFORMANCE = {
     ),
 }
 
+RELIABILITY = {
+    'train.accumulate': Key('int >= 1', 'Parts in which a batch goes through the networks, to save memory.'),
+    'train.on_nan': Key("'skip' | 'stop'", 'A step that is not finite: skip it (ten in a row stop), or stop.'),
+    'logger.keep_last': Key('int >= 1?', 'Keep the newest so many checkpoints, 2 or more to be safe; ~: all.'),
+    'logger.keep_every': Key('int >= 1?', 'With keep_last: keep those at multiples of so many iterations, too.'),
+}
+
 STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],
     'train.color_opt': Key('loss?', 'Keeps low frequencies: generated LR against bicubic LR (w_col).'),
@@ -181,8 +188,8 @@ STAGE_2 = {
 _SR = (ALL, NETWORK_G, SR)
 _GAN = (*_SR, NETWORK_D, D_TURNS)
 MODELS: dict[str, tuple[dict[str, Key], ...]] = {
-    'DegradationGANModel': (ALL, NETWORK_G, NETWORK_D, PERFORMANCE, STAGE_1),
-    'MultiDegradationSRModel': (ALL, NETWORK_G, PERFORMANCE, STAGE_2),
+    'DegradationGANModel': (ALL, NETWORK_G, NETWORK_D, PERFORMANCE, RELIABILITY, STAGE_1),
+    'MultiDegradationSRModel': (ALL, NETWORK_G, PERFORMANCE, RELIABILITY, STAGE_2),
     'SRModel': _SR,
     'SwinIRModel': _SR,
     'SRGANModel': (*_GAN, LDL),

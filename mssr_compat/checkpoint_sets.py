@@ -1,0 +1,165 @@
+"""Checkpoints as sets: the networks and the training state of one iteration, whole or not there at all.
+
+A file is written aside, flushed to the disk, and renamed. The state is written last and lists the other files with
+their checksums: a set whose state is there and whose checksums are right is complete, whatever happened meanwhile.
+"""
+
+import io
+import os
+import re
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mssr_compat.checkpoint import read_training_state, read_weights
+from mssr_compat.errors import UserError
+
+_ASIDE = '.aside'
+
+
+class SaveError(UserError):
+    """A checkpoint cannot be written: full disk, quota, no permission. The sets before it are as they were."""
+
+
+def write_file(path: str | Path, content: Any) -> dict[str, int]:
+    """Write what ``torch.save`` takes, so that at any moment ``path`` is the old file or the whole new one.
+
+    The bytes are made in memory first (host memory for one copy), so that the disk sees one plain write.
+
+    Returns:
+        ``{size, crc32}`` of the file.
+
+    Raises:
+        SaveError: the file cannot be written; nothing of it is left.
+    """
+    path = Path(path)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    data = buffer.getbuffer()
+    aside = path.with_name(f'.{path.name}{_ASIDE}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(aside, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise SaveError(f'{path} cannot be saved: {error.strerror or error}; it needs {len(data) / 2**20:.1f} MiB'
+                        f'{_free(path.parent)}.') from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return {'size': len(data), 'crc32': zlib.crc32(data)}
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the renaming last, where the system can (not on Windows)."""
+    if hasattr(os, 'O_DIRECTORY'):
+        descriptor = os.open(folder, os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f', and {shutil.disk_usage(folder).free / 2**20:.1f} MiB are free there'
+    except OSError:
+        return ''
+
+
+def iterations(states: str | Path) -> list[int]:
+    """Iterations that have a state in the folder ``states``, newest first; other files are passed over."""
+    found = Path(states).glob('*.state')
+    return sorted((int(file.stem) for file in found if re.fullmatch('[0-9]+', file.stem)), reverse=True)
+
+
+def read_set(state_file: str | Path, networks: list[str], models: list[Path],
+             key: str | None = None) -> tuple[dict[str, Any], Path]:
+    """Read a state, and check that the networks that belong to it are whole.
+
+    Args:
+        state_file: the ``.state``.
+        networks: labels of the networks that are needed: ``g``, ``d``.
+        models: folders in which they may lie; the first that has them all.
+        key: YAML key that named the state, for messages.
+
+    Returns:
+        The state, and the folder of the networks.
+
+    Raises:
+        UserError: a file is missing or damaged, is no state, or belongs to another set.
+    """
+    state = read_training_state(state_file, key)
+    names = [f'net_{label}_{state["iter"]}.pth' for label in networks]
+    folder = next((folder for folder in models if all((folder / name).is_file() for name in names)), models[0])
+    for name in names:
+        written = (state.get('files') or {}).get(name)
+        if written is None:
+            read_weights(folder / name)  # a state of BasicSR's own: no checksums, so read the whole file
+        else:
+            _check_sum(folder / name, written)
+    return state, folder
+
+
+def _check_sum(file: Path, written: dict[str, int]) -> None:
+    if not file.is_file():
+        raise UserError(f'{file} is missing')
+    size, crc = 0, 0
+    with open(file, 'rb') as stream:
+        while block := stream.read(2**22):
+            size, crc = size + len(block), zlib.crc32(block, crc)
+    if size != written['size']:
+        raise UserError(f'{file} has {size} bytes instead of the {written["size"]} that were saved')
+    if crc != written['crc32']:
+        raise UserError(f'{file} is damaged, or belongs to another run: its checksum is not the one that was saved')
+
+
+def newest_set(states: str | Path, networks: list[str],
+               models: list[Path]) -> tuple[Path | None, Path | None, list[str]]:
+    """The newest complete set whose state is in the folder ``states``.
+
+    Args:
+        states, networks, models: as for :func:`read_set`.
+
+    Returns:
+        State file and folder of the networks, or None twice; why newer sets are not complete.
+    """
+    complaints = []
+    for iteration in iterations(states):
+        file = Path(states) / f'{iteration}.state'
+        try:
+            return file, read_set(file, networks, models)[1], complaints
+        except UserError as error:
+            complaints.append(f'iteration {iteration}: {error}')
+    return None, None, complaints
+
+
+def remove_old_sets(states: str | Path, models: str | Path, keep_last: int, keep_every: int = 0) -> None:
+    """Remove all but the newest ``keep_last`` sets and those at multiples of ``keep_every`` (0: none).
+
+    Left-overs of a killed run go too: files written aside, and networks whose state was never written.
+    """
+    found = iterations(states)
+    if not found or keep_last < 1:
+        return
+    kept = {n for n in found if n in found[:keep_last] or (keep_every and n % keep_every == 0)}
+    old = [n for n in found if n not in kept]
+    for iteration in old:  # the state first: a state without its networks would look like damage
+        (Path(states) / f'{iteration}.state').unlink(missing_ok=True)
+    for file in Path(models).glob('net_*.pth'):
+        number = re.fullmatch(r'net_.+_([0-9]+)\.pth', file.name)
+        if number and int(number[1]) < found[0] and int(number[1]) not in kept:
+            file.unlink(missing_ok=True)
+
+
+def remove_files_aside(*folders: str | Path) -> None:
+    """Remove what a killed process left half written."""
+    for folder in folders:
+        for file in Path(folder).glob(f'.*{_ASIDE}'):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,90 @@
+"""Faster steps that compute the same: memory format, fused Adam, autocast, compilation. Each is a YAML switch."""
+
+from contextlib import nullcontext
+from functools import wraps
+
+import torch
+from basicsr.utils import get_root_logger
+
+from mssr_compat.errors import UserError
+
+PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+SWITCHES = {'channels_last': False, 'fused_adam': True, 'amp': None, 'compile': False}
+
+
+class AccelerationMixin:
+    """Reads ``performance:`` and prepares networks, batches and optimizers accordingly.
+
+    ========================== ======================================================================================
+    ``channels_last``          Keep weights and images pixel by pixel, as the convolutions of CPUs and tensor cores
+                               want them. The same sums in another order, equal to rounding. Default: false; the
+                               options that ship set it.
+    ``fused_adam``             One kernel per Adam step. Equal to rounding. Default: true.
+    ``amp``                    ``bf16`` or ``fp16`` (with a gradient scaler) for the networks; filters, logarithms,
+                               losses and weights stay float32. Not exact. Default: none.
+    ``compile``                ``torch.compile`` of the training networks: true, or one of its modes. Where a network
+                               cannot be compiled, that part runs as it is. Default: false.
+    ========================== ======================================================================================
+    """
+
+    def __init__(self, opt):
+        self.performance = {**SWITCHES, **(opt.get('performance') or {})}
+        amp = self.performance['amp']
+        if amp is not None and amp not in PRECISIONS:
+            raise UserError(f'performance.amp is {amp}, but must be bf16, fp16 or ~.')
+        if amp == 'fp16' and opt['num_gpu'] == 0:
+            raise UserError('performance.amp is fp16, which needs a GPU; on a CPU take bf16 or ~.')
+        self.scaler = torch.amp.GradScaler('cuda', enabled=amp == 'fp16')
+        super().__init__(opt)
+
+    def accelerate(self, net):
+        """Apply the switches to a network on its device, before it is wrapped for several GPUs."""
+        net = net.to(self.device)
+        if self.performance['channels_last'] and getattr(net, 'takes_channels_last', True):
+            for tensor in (*net.parameters(), *net.buffers()):
+                if tensor.dim() == 4:
+                    tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        if self.performance['compile']:
+            mode = self.performance['compile']
+            torch._dynamo.config.suppress_errors = True
+            net.compile(mode=mode if isinstance(mode, str) else None)
+            get_root_logger().info(f'{type(net).__name__} is compiled at its first steps; they take minutes.')
+        if self.performance['amp']:
+            net.forward = self.autocast_forward(net)
+        return net
+
+    def autocast_forward(self, net):
+        """``net.forward`` in lower precision while it trains (or is frozen for training), with float32 results."""
+        forward, dtype, device = net.forward, PRECISIONS[self.performance['amp']], self.device.type
+
+        @wraps(forward)
+        def autocast(*args, **kwargs):
+            lower = net.training or not any(p.requires_grad for p in net.parameters())
+            with torch.autocast(device, dtype) if lower else nullcontext():
+                return to_float32(forward(*args, **kwargs))
+
+        return autocast
+
+    def model_to_device(self, net):
+        return super().model_to_device(self.accelerate(net))
+
+    def feed_data(self, data):
+        super().feed_data(data)
+        if self.performance['channels_last']:
+            for name in ('gt', 'lq'):
+                if hasattr(self, name):
+                    setattr(self, name, getattr(self, name).contiguous(memory_format=torch.channels_last))
+
+    def get_optimizer(self, optim_type, params, lr, **kwargs):
+        if optim_type == 'Adam' and self.performance['fused_adam'] and self.device.type in ('cpu', 'cuda'):
+            kwargs.setdefault('fused', True)
+        return super().get_optimizer(optim_type, params, lr, **kwargs)
+
+
+def to_float32(value):
+    """Tensors of half precision in lists, tuples or alone as float32; anything else as it is."""
+    if isinstance(value, torch.Tensor):
+        return value.float() if value.dtype in PRECISIONS.values() else value
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_float32(item) for item in value)
+    return value
