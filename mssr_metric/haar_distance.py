@@ -48,7 +48,7 @@ class HaarReference:
         self.unit = units.clamp(min=1e-5)
 
     def distance(self, photos: Photos) -> float:
-        """Of photos from the real ones; 0 for the same ones, about 1 for other real ones; lower is better."""
+        """Of photos from the real ones; about 0 for the same ones, 1 for other real ones; lower is better."""
         return (self._gaps(_patches(photos), self._real) / self.unit).mean().item()
 
     def _gaps(self, a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
