@@ -81,6 +81,9 @@ class WaveletDiscriminator(nn.Module):
         UserError: A keyword has an impossible value.
     """
 
+    #: D stays contiguous: it is small, and Adam's first steps magnify any other order of its sums.
+    takes_channels_last = False
+
     def __init__(
         self,
         num_in_ch: int = 3,
@@ -112,4 +115,4 @@ class WaveletDiscriminator(nn.Module):
         Returns:
             Tensor: (N, 1, h, w) logits, high for real. The wavelet filter halves H and W before the network.
         """
-        return self.net(self.filter.high(x))
+        return self.net(self.filter.high(x.contiguous()))

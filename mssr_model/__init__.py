@@ -2,6 +2,8 @@
 
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
 from mssr_model.degradation_gan_model import DegradationGANModel
+from mssr_model.learned_degradation_model import LearnedDegradationESRGANModel, LearnedDegradationSRModel
 from mssr_model.multi_degradation_sr_model import MultiDegradationSRModel
 
-__all__ = ['DegradationGANModel', 'MultiDegradationSRModel']
+__all__ = ['DegradationGANModel', 'LearnedDegradationESRGANModel', 'LearnedDegradationSRModel',
+           'MultiDegradationSRModel']

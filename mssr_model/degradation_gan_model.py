@@ -8,17 +8,17 @@ from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_arch.imresize import bicubic_downsample
-from mssr_compat.errors import UserError
+from mssr_model.degradation_monitor import DegradationMonitor
 from mssr_model.training_mixin import TrainingMixin
 
 
 @MODEL_REGISTRY.register()
-class DegradationGANModel(TrainingMixin, SRGANModel):
+class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
     """Trains ``network_g``, which turns clean HR photos into LR photos that ``network_d`` takes for real.
 
     A training batch holds ``gt``, clean HR crops (N, 3, H, W), and ``lq``, real LR crops (N, 3, H/s, W/s) of other
-    photos, RGB in [0, 1]. A validation batch holds an HR photo and its aligned LR photo; the generator's LR is
-    measured against the latter.
+    photos, RGB in [0, 1]. A validation batch holds an HR photo and its aligned LR photo, which the generator's LR is
+    measured against, or an HR photo alone.
 
     Options under ``train``: ``color_opt``, ``perceptual_opt``, ``gan_opt`` (a loss each), ``relativistic`` (RaGAN for
     D), ``gp_opt`` (WGAN's penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations),
@@ -120,13 +120,14 @@ class DegradationGANModel(TrainingMixin, SRGANModel):
         self.net_g.train()
 
     def feed_data(self, data):
+        """As BasicSR's; a validation set of one folder (``SingleImageDataset``) holds HR photos without aligned LR."""
         super().feed_data(data)
         if not hasattr(self, 'gt'):
-            raise UserError(
-                'datasets.val: validation of a degradation generator needs HR photos and their aligned LR photos '
-                '(type PairedImageDataset with dataroot_gt and dataroot_lq).'
-            )
+            self.gt, self.lq = self.lq, None
 
     def get_current_visuals(self):
         """``result``: generated LR; ``gt``: the aligned real LR it is measured against. BasicSR's names, LR sizes."""
-        return OrderedDict(result=self.output.detach().cpu(), gt=self.lq.detach().cpu())
+        visuals = OrderedDict(result=self.output.detach().cpu())
+        if self.lq is not None:
+            visuals['gt'] = self.lq.detach().cpu()
+        return visuals

@@ -8,11 +8,12 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_compat.checkpoint import read_weights
+from mssr_model.branch_monitor import BranchMonitor
 from mssr_model.training_mixin import TrainingMixin
 
 
 @MODEL_REGISTRY.register()
-class MultiDegradationSRModel(TrainingMixin, SRModel):
+class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
     """Trains ``network_g``, an ``SREnsemble`` of K branches, on LR photos drawn from frozen ``degradations``.
 
     A training batch holds ``gt``, clean HR crops y (N, 3, H, W), and ``lq``, real LR crops x (N, 3, H/s, W/s) of other

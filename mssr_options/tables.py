@@ -159,6 +159,12 @@ RELIABILITY = {
     'logger.keep_every': Key('int >= 1?', 'With keep_last: keep those at multiples of so many iterations, too.'),
 }
 
+MONITOR = {
+    'val.monitor': Key('bool', 'Measure and picture what is trained, for logs, warnings and report.py. Default: true.'),
+    'val.select': Key('text?', 'Figure whose best network is kept as net_g_best.pth: a name under val.metrics; in '
+                      'stage 1 also haar_distance, spectrum_distance, noise_distance or color_shift.'),  # fmt: skip
+}
+
 STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],
     'train.color_opt': Key('loss?', 'Keeps low frequencies: generated LR against bicubic LR (w_col).'),
@@ -185,11 +191,18 @@ STAGE_2 = {
     'val.pbar': SR['val.pbar'],
 }
 
+LEARNED = {
+    'degradations': STAGE_2['degradations'],
+    'train.lq_round': Key('bool', 'Drawn LR is clamped and rounded to 8 bits, as files are. Default: true.'),
+}
+
 _SR = (ALL, NETWORK_G, SR)
 _GAN = (*_SR, NETWORK_D, D_TURNS)
 MODELS: dict[str, tuple[dict[str, Key], ...]] = {
-    'DegradationGANModel': (ALL, NETWORK_G, NETWORK_D, PERFORMANCE, RELIABILITY, STAGE_1),
-    'MultiDegradationSRModel': (ALL, NETWORK_G, PERFORMANCE, RELIABILITY, STAGE_2),
+    'DegradationGANModel': (ALL, NETWORK_G, NETWORK_D, PERFORMANCE, RELIABILITY, MONITOR, STAGE_1),
+    'MultiDegradationSRModel': (ALL, NETWORK_G, PERFORMANCE, RELIABILITY, MONITOR, STAGE_2),
+    'LearnedDegradationSRModel': (*_SR, PERFORMANCE, RELIABILITY, LEARNED),
+    'LearnedDegradationESRGANModel': (*_GAN, LDL, LEARNED),
     'SRModel': _SR,
     'SwinIRModel': _SR,
     'SRGANModel': (*_GAN, LDL),

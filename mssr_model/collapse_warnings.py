@@ -1,0 +1,74 @@
+"""Says in words when a degradation generator collapses, and what to try."""
+
+import math
+from dataclasses import dataclass
+
+from mssr_metric.degradation_figures import Figures
+
+SAME_DRAWS = 0.1  # levels between draws, below which files hold the same picture
+AS_BICUBIC = 1.5  # levels from bicubic LR
+FAR_FROM_REAL = 1.5  # of bicubic LR, in units of the distance between real photos: there is something to learn
+NO_BETTER = 0.95  # of bicubic's distance
+SATURATED = 0.03  # D's mean error on either side
+BLIND = 0.02  # between D's mean scores
+DRIFT = 8.0  # levels
+TOO_NOISY = 4.0  # levels above the real noise, and twice as much
+
+
+@dataclass
+class State:
+    """What the figures do not tell."""
+
+    num_noise: int  # injections of the generator
+    adversarial: float  # train.gan_opt.loss_weight
+    real_score: float = math.nan  # D's mean probabilities of late, where it gives any
+    fake_score: float = math.nan
+
+
+def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
+    """Warnings by name, in the order of their weight; empty for a healthy run.
+
+    The names are ``diverged``, ``no_adversary``, ``same_draws``, ``bicubic``, ``no_better``, ``saturated``, ``blind``,
+    ``color``, ``noisy``.
+    """
+    g, bicubic, real = figures.generated, figures.bicubic, figures.real
+    if not math.isfinite(g['haar_distance']):
+        return {'diverged': 'The generator makes values that are no numbers: the run is lost. Go on from an earlier '
+                            'checkpoint with lower learning rates (train.optim_g.lr, train.optim_d.lr).'}
+    found = {}
+    if state.adversarial == 0:
+        found['no_adversary'] = ('The adversarial weight is 0: nothing pulls the texture towards real LR photos. Set '
+                                 'train.gan_opt.loss_weight; the published value is 0.005.')
+    if state.num_noise == 0:
+        found['same_draws'] = ('All draws are identical: network_g has no noise injections, so stage 2 will see one LR '
+                               'photo for each HR photo. Set network_g.noise_std to 0.1, or take DeResnet or '
+                               'DegradationHAN, unless a deterministic generator is wanted.')
+    elif g['diversity'] < SAME_DRAWS:
+        found['same_draws'] = (f'All draws are identical ({g["diversity"]:.2f} levels apart): the noise weights are '
+                               'near zero. Raise train.optim_g.noise_lr, network_g.noise_std or '
+                               'train.gan_opt.loss_weight, and train longer.')
+    there_is_something = bicubic['haar_distance'] > FAR_FROM_REAL
+    if there_is_something and g['bicubic_distance'] < AS_BICUBIC:
+        found['bicubic'] = (f'The generator has become a bicubic downsampler ({g["bicubic_distance"]:.1f} levels from '
+                            'bicubic LR), while real LR is far from bicubic. Raise train.gan_opt.loss_weight, or lower '
+                            'those of color_opt and perceptual_opt.')
+    elif there_is_something and g['haar_distance'] > NO_BETTER * bicubic['haar_distance']:
+        found['no_better'] = (f'Generated texture is no nearer to real LR ({g["haar_distance"]:.1f}) than bicubic LR '
+                              f'({bicubic["haar_distance"]:.1f}). If that lasts, change train.gan_opt.loss_weight: up '
+                              'where LR looks clean, down where it shows artefacts.')
+    real_score, fake_score = state.real_score, state.fake_score
+    if real_score > 1 - SATURATED and fake_score < SATURATED:
+        found['saturated'] = (f'The discriminator is saturated (real {real_score:.2f}, generated {fake_score:.2f}): it '
+                              'tells all photos apart and hardly guides the generator any more. Lower '
+                              'train.optim_d.lr, raise train.disc_freq, or use train.relativistic: true.')
+    elif abs(real_score - fake_score) < BLIND and g['haar_distance'] > 2 * FAR_FROM_REAL:
+        found['blind'] = (f'The discriminator tells nothing apart (real {real_score:.2f}, generated {fake_score:.2f}), '
+                          'although generated LR is still far from real. Raise train.optim_d.lr, or try another '
+                          'network_d.norm or net.')
+    if g['color_shift'] > DRIFT:
+        found['color'] = (f'Colours drift: the mean is {g["color_shift"]:.0f} levels from that of the HR photos. '
+                          'Raise train.color_opt.loss_weight, or lower train.gan_opt.loss_weight.')
+    if g['noise_level'] > max(2 * real['noise_level'], real['noise_level'] + TOO_NOISY):
+        found['noisy'] = (f'Generated LR is far noisier ({g["noise_level"]:.1f} levels) than real LR '
+                          f'({real["noise_level"]:.1f}). Lower train.gan_opt.loss_weight or train.optim_g.noise_lr.')
+    return found

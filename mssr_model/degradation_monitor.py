@@ -1,0 +1,98 @@
+"""What is measured, shown and said of stage 1's generator at each validation."""
+
+from pathlib import Path
+
+import torch
+from basicsr.utils import get_root_logger
+
+from mssr_compat.errors import UserError
+from mssr_metric.degradation_figures import BETTER, FIGURES, Figures
+from mssr_model.collapse_warnings import State, collapse_warnings
+from mssr_model.experiment_record import write_pictures
+from mssr_model.generator_study import GeneratorStudy
+from mssr_model.observed_validation import ObservedValidation
+from mssr_model.pictures import as_arrays, heat, side_by_side
+
+EARLY = 0.1  # of the run, in which it is too early to call it collapsed
+
+
+class DegradationMonitor(ObservedValidation):
+    """Measures the generator on photos of the training set: no aligned LR is needed, whatever is validated on.
+
+    Logged beside PSNR as ``metrics/<data set>/<figure>``, with the values of bicubic LR and between real photos, which
+    stay the same; pictures under ``pictures/``; warnings in words in the log and as text.
+    """
+
+    own_figures = {name: BETTER[name] for name, (_, direction, _) in FIGURES.items() if direction == 'lower'}
+    study = None
+    observed_iter = None
+
+    def observe(self, name, current_iter, tb_logger):
+        if self.observed_iter == current_iter:  # another validation set: the generator is the same
+            return {}
+        self.observed_iter = current_iter
+        if self.study is None:
+            try:
+                self.study = GeneratorStudy((self.opt.get('datasets') or {}).get('train') or {}, self.opt['scale'])
+            except UserError as error:
+                get_root_logger().warning(f'No figures of the degradation: {error}')
+                self.study = False
+        if not self.study:
+            return {}
+        net = self.get_bare_model(getattr(self, 'net_g_ema', self.net_g))
+        figures, pictures = self.study.run(net)
+        warnings = self.warnings(net, figures, current_iter)
+        self._write_log(name, figures, warnings)
+        if tb_logger:
+            self._write_tensorboard(tb_logger, name, figures, pictures, warnings, current_iter)
+        if self.opt['path'].get('experiments_root'):
+            write_pictures(Path(self.opt['path']['experiments_root']), 'degradation', as_arrays(pictures))
+        return {
+            'figures': figures.generated,
+            'bicubic': figures.bicubic,
+            'real': figures.real,
+            'injections': {'effective_noise': pictures['effective_noise'].tolist(),
+                           'effect': pictures['effect'].tolist()},
+            'warnings': warnings,
+        }
+
+    def warnings(self, net: torch.nn.Module, figures: Figures, current_iter: int) -> dict[str, str]:
+        """What is wrong, by name; at the start of a run only what cannot mend itself."""
+        gan = self.opt['train']['gan_opt']
+        state = State(net.num_noise, gan.get('loss_weight', 1.0))
+        if not str(gan.get('gan_type', '')).startswith('wgan'):  # whose scores are no probabilities
+            losses = self.recent_losses()
+            state.real_score = losses.get('out_d_real', state.real_score)
+            state.fake_score = losses.get('out_d_fake', state.fake_score)
+        found = collapse_warnings(figures, state)
+        if current_iter < EARLY * self.opt['train']['total_iter']:
+            found = {name: text for name, text in found.items() if name in ('diverged', 'no_adversary')}
+        return found
+
+    def _write_log(self, name: str, figures: Figures, warnings: dict[str, str]) -> None:
+        lines = [f'Validation {name}, degradation (generated | bicubic | real)']
+        for figure, value in figures.generated.items():
+            unit = FIGURES[figure][0]
+            others = [f'{some[figure]:.4f}' if figure in some else '-' for some in (figures.bicubic, figures.real)]
+            lines.append(f'\t # {figure}: {value:.4f} | {" | ".join(others)}{unit and f" {unit}"}')
+        logger = get_root_logger()
+        logger.info('\n'.join(lines) + '\n')
+        for text in warnings.values():
+            logger.warning(text)
+
+    def _write_tensorboard(self, tb_logger, name, figures, pictures, warnings, current_iter):
+        for suffix, some in (('', figures.generated), ('_bicubic', figures.bicubic), ('_real', figures.real)):
+            for figure, value in some.items():
+                tb_logger.add_scalar(f'metrics/{name}/{figure}{suffix}', value, current_iter)
+        for k, value in enumerate(pictures['effective_noise'].tolist(), start=1):
+            tb_logger.add_scalar(f'effective_noise/{k}', value, current_iter)
+        shown = {
+            'draws': side_by_side([pictures['bicubic'], *pictures['draws']]),
+            'deviation_between_draws': heat(pictures['deviation']),
+            'real_above_generated': side_by_side([side_by_side(pictures['real']),
+                                                  side_by_side(pictures['generated'])], across=False),
+        }
+        for title, picture in shown.items():
+            tb_logger.add_image(f'pictures/{title}', picture, current_iter)
+        if warnings:
+            tb_logger.add_text('warnings', '\n\n'.join(warnings.values()), current_iter)

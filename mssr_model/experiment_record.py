@@ -1,0 +1,83 @@
+"""What validation finds out, kept beside an experiment's checkpoints for the report and for people."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+RECORD = 'validation.jsonl'  # in the experiment's folder: one line each validation of a data set
+PICTURES = 'pictures_{stage}.npz'  # likewise: the newest pictures; stage is degradation or branches
+BEST = 'net_g_best.json'  # in models/: the figures of net_g_best.pth
+
+
+def append_validation(folder: Path, entry: dict) -> None:
+    """Add one validation to the record, with the time."""
+    with open(folder / RECORD, 'a', encoding='utf-8') as file:
+        file.write(json.dumps(_plain({'time': time.time(), **entry})) + '\n')
+
+
+def read_validations(folder: Path) -> list[dict]:
+    """All validations, oldest first; of an iteration that a resumed run repeated, the newest. A torn line is left out.
+
+    Missing numbers (nan) come as None.
+    """
+    entries = {}
+    try:
+        lines = (folder / RECORD).read_text(encoding='utf-8').splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            entries[entry['dataset'], entry['iter']] = entry
+        except (ValueError, KeyError, TypeError):
+            continue  # the process was killed while writing it
+    return sorted(entries.values(), key=lambda entry: entry['iter'])
+
+
+def write_pictures(folder: Path, stage: str, arrays: dict[str, np.ndarray]) -> None:
+    """Replace the newest pictures, whole or not at all."""
+    path = folder / PICTURES.format(stage=stage)
+    aside = path.with_name(f'.{path.name}')
+    with open(aside, 'wb') as file:
+        np.savez_compressed(file, **arrays)
+    os.replace(aside, path)
+
+
+def read_pictures(folder: Path, stage: str) -> dict[str, np.ndarray] | None:
+    """The newest pictures, or None where there are none that can be read."""
+    try:
+        with np.load(folder / PICTURES.format(stage=stage), allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
+
+
+def read_best(models: Path) -> dict | None:
+    """Figures of ``net_g_best.pth``: ``metric``, ``value``, ``better``, ``iter``, ``dataset``, ``figures``; or None."""
+    try:
+        best = json.loads((models / BEST).read_text(encoding='utf-8'))
+        return best if {'metric', 'value', 'better', 'iter'} <= best.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def write_best(models: Path, best: dict) -> None:
+    """Replace them, whole or not at all."""
+    aside = models / f'.{BEST}'
+    aside.write_text(json.dumps(_plain(best), indent=1) + '\n', encoding='utf-8')
+    os.replace(aside, models / BEST)
+
+
+def _plain(value):
+    """What JSON can hold: numbers of NumPy and torch as Python's, nan and infinity as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, 'item'):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,205 @@
+"""Learned degradations inside BasicSR's trainings."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from basicsr.data import build_dataset
+from basicsr.models import build_model
+
+import mssr_data  # noqa: F401
+import mssr_model  # noqa: F401
+from data_tools import folder_to_lmdb, write_folder, write_photo
+from inference_tools import DERESNET, TINY_RRDB, generator_checkpoint, picture
+from mssr_arch.imresize import bicubic_downsample
+from mssr_compat.errors import UserError
+from mssr_data.sampler import SampleIndex
+from mssr_inference.networks import load_generator, load_upscaler
+from mssr_options.check import check_options
+from mssr_options.reader import read_options
+
+ADAM = {'type': 'Adam', 'lr': 1e-3, 'betas': [0.9, 0.99]}
+L1 = {'type': 'L1Loss', 'loss_weight': 1.0}
+
+
+@pytest.fixture(scope='module')
+def generators(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('weights')
+    return [{**DERESNET, 'checkpoint': str(generator_checkpoint(folder, f'{seed}.pth', seed))} for seed in (0, 5)]
+
+
+def build(degradations, model_type='LearnedDegradationSRModel', path=None, network_d=None, **train):
+    options = {
+        'name': 'test', 'model_type': model_type, 'scale': 4, 'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0,
+        'world_size': 1, 'network_g': TINY_RRDB, 'degradations': degradations, 'path': path or {}, 'val': {},
+        'logger': {}, 'auto_resume': False,
+        'train': {'optim_g': ADAM, 'scheduler': {'type': 'MultiStepLR', 'milestones': [9], 'gamma': 0.5},
+                  'total_iter': 10, 'pixel_opt': L1, **train},
+    }  # fmt: skip
+    return build_model(deepcopy(options | ({'network_d': network_d} if network_d else {})))
+
+
+def photos(number=4, size=32):
+    values = np.stack([picture(size, size, seed=k) for k in range(number)])
+    return torch.from_numpy(values).permute(0, 3, 1, 2).float() / 255
+
+
+def test_training_draws_lq_and_learns(generators):
+    torch.manual_seed(0)
+    model = build(generators)
+    data = {'gt': photos()}
+    losses, seen = [], []
+    for iteration in range(1, 16):
+        model.feed_data(data)
+        seen.append(model.lq.clone())
+        model.optimize_parameters(iteration)
+        losses.append(float(model.get_current_log()['l_pix']))
+    assert losses[-1] < 0.8 * losses[0]
+    assert seen[0].shape == (4, 3, 8, 8)
+    assert (seen[0] - seen[1]).abs().mean() > 1 / 255  # a fresh draw each time
+    assert torch.equal(seen[0], (seen[0] * 255).round() / 255)
+    assert not any(p.requires_grad for G in model.degradations for p in G.parameters())
+
+
+def test_each_photo_is_drawn_by_one_of_the_generators(generators):
+    model = build(generators)
+    y = photos(64)
+    torch.manual_seed(3)
+    x = model.draw_lq(y)
+    quiet = [load_generator(g['checkpoint']).net(y, noise=False) for g in generators]
+    distance = torch.stack([(x - q).abs().mean((1, 2, 3)) for q in quiet])
+    share = (distance[0] < distance[1]).float().mean()
+    assert 0.25 < share < 0.75
+
+
+def test_draws_are_the_generators_own(generators):
+    model = build(generators[:1], lq_round=False)
+    net, y = load_generator(generators[0]['checkpoint']).net, photos(3)
+    torch.manual_seed(7)
+    x = model.draw_lq(y)
+    torch.manual_seed(7)
+    torch.randint(1, (3,))  # the choice of the generator
+    assert torch.equal(x, net(y))
+
+
+def test_a_generator_that_does_not_downsample_reads_the_bicubic_lr(tmp_path):
+    from inference_tools import enliven, save
+    from mssr_arch import DSGAN
+
+    options = {'type': 'DSGAN', 'num_feat': 4, 'num_block': 1}
+    net = enliven(DSGAN(num_feat=4, num_block=1))
+    checkpoint = save(tmp_path / 'dsgan.pth', net, options)
+    model = build([{**options, 'checkpoint': str(checkpoint)}], lq_round=False)
+    with torch.no_grad():
+        assert torch.allclose(model.draw_lq(photos(2)), net(bicubic_downsample(photos(2), 4)))
+
+
+def test_validation_takes_pairs_as_they_are(generators):
+    model = build(generators)
+    lq, gt = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 32, 32)
+    taken = []
+
+    class Loader:
+        class dataset:
+            opt = {'name': 'set'}
+
+            def __len__(self):
+                return 1
+
+        dataset = dataset()
+
+        def __len__(self):
+            return 1
+
+        def __iter__(self):
+            yield {'lq': lq, 'gt': gt, 'lq_path': ['x.png']}
+
+    model.test = lambda: (taken.append(model.lq.clone()), setattr(model, 'output', model.gt))
+    model.validation(Loader(), 1, None, False)
+    assert torch.equal(taken[0], lq)
+    model.feed_data({'gt': photos(2), 'lq': torch.rand(2, 3, 8, 8)})
+    assert not torch.equal(model.lq, lq)  # training draws again
+    assert model.lq.shape == (2, 3, 8, 8)
+
+
+def test_esrgan_trains_on_draws_too(generators):
+    discriminator = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
+    options = {'type': 'GANLoss', 'gan_type': 'vanilla', 'real_label_val': 1.0, 'fake_label_val': 0.0}
+    model = build(generators, 'LearnedDegradationESRGANModel', gan_opt={**options, 'loss_weight': 0.1},
+                  optim_d=dict(ADAM),
+                  network_d=discriminator)
+    model.feed_data({'gt': photos(2)})
+    model.optimize_parameters(1)
+    assert model.lq.shape == (2, 3, 8, 8)
+    assert {'l_g_pix', 'l_g_gan', 'l_d_real'} <= set(model.get_current_log())
+
+
+def test_checkpoints_go_straight_to_inference(generators, tmp_path):
+    model = build(generators, path={'models': str(tmp_path), 'training_states': str(tmp_path)})
+    model.feed_data({'gt': photos(2)})
+    model.optimize_parameters(1)
+    model.save(0, 1)
+    loaded = load_upscaler(tmp_path / 'net_g_1.pth')
+    lq = torch.rand(1, 3, 9, 7)
+    with torch.no_grad():
+        assert torch.equal(loaded.net(lq), model.get_bare_model(model.net_g)(lq).clamp(0, 1))
+    assert loaded.options['branches'][0]['type'] == 'RRDBNet'
+
+
+def test_mistakes_are_named(generators, tmp_path):
+    for degradations, words in (
+        ([], 'degradations is missing'),
+        ([DERESNET], r'degradations\[0\].checkpoint is missing'),
+        ([{**DERESNET, 'checkpoint': str(tmp_path / 'no.pth')}], r'degradations\[0\].checkpoint.*no such file'),
+        ([{**generators[0], 'num_feat': 8}], r'degradations\[0\].checkpoint'),
+    ):
+        with pytest.raises(UserError, match=words):
+            build(degradations)
+
+
+# --- the data set -------------------------------------------------------------------------------------------------
+
+
+def clean(root, **changes):
+    return build_dataset({'name': 'x', 'type': 'CleanImageDataset', 'phase': 'train', 'dataroot_gt': str(root),
+                          'io_backend': {'type': 'disk'}, 'gt_size': 16, 'scale': 4, **changes})  # fmt: skip
+
+
+def test_crops_are_a_function_of_the_draw(tmp_path):
+    folder = write_folder(tmp_path / 'hr', 3, 24, 30)
+    data = clean(folder)
+    assert len(data) == 3
+    one, same, other = (data[SampleIndex(1, draw, 5)] for draw in (10, 10, 11))
+    assert one['gt'].shape == (3, 16, 16)
+    assert torch.equal(one['gt'], same['gt'])
+    assert not torch.equal(one['gt'], other['gt'])
+    database = folder_to_lmdb(folder, tmp_path / 'hr.lmdb')
+    stored = clean(database, io_backend={'type': 'lmdb'})
+    assert torch.equal(stored[SampleIndex(1, 10, 5)]['gt'], one['gt'])
+    assert data[0]['gt'].max() <= 1
+
+
+def test_without_augmentation_crops_are_windows_of_the_photo(tmp_path):
+    image = picture(20, 21)
+    write_photo(tmp_path / 'hr' / 'a.png', image)
+    crop = clean(tmp_path / 'hr', use_hflip=False, use_rot=False)[0]['gt']
+    crop = (crop * 255).round().byte().permute(1, 2, 0).numpy()
+    windows = [image[y:y + 16, x:x + 16] for y in range(5) for x in range(6)]
+    assert any(np.array_equal(crop, window) for window in windows)
+
+
+def test_mistakes_in_the_data_are_named(tmp_path):
+    write_photo(tmp_path / 'hr' / 'small.png', picture(8, 40))
+    with pytest.raises(UserError, match=r'small\.png.*smaller than the 16x16 crop'):
+        clean(tmp_path / 'hr')[0]
+    with pytest.raises(UserError, match='gt_size is 18'):
+        clean(tmp_path / 'hr', gt_size=18)
+    with pytest.raises(UserError, match='dataroot_gt'):
+        clean(tmp_path / 'none')
+
+
+def test_the_option_file_is_right():
+    path = Path(__file__).resolve().parent.parent / 'options' / 'train_learned_degradation.yml'
+    check_options(read_options(str(path)), str(path))
