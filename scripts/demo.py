@@ -65,7 +65,7 @@ def train(options):
         path = f'options/demo/{name}.yml'
         command = [sys.executable, 'train.py', '-opt', path]
         print('$ python', *command[1:], flush=True)
-        log = open(ROOT / 'datasets' / 'demo' / f'{name}.log', 'w+')
+        log = open(ROOT / 'datasets' / 'demo' / f'{name}.log', 'w+')  # noqa: SIM115  (closed below)
         process = subprocess.Popen(command, env=environment(len(options)), stdout=log, stderr=subprocess.STDOUT)
         trainings.append((label, process, log, int(TOTAL.search(Path(path).read_text())[1])))
     try:

@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import cv2
-import mssr_arch  # noqa: F401  (registers the networks)
 import numpy as np
 import torch
 from basicsr.archs import build_network
@@ -19,6 +18,7 @@ from basicsr.utils import img2tensor, tensor2img
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
 
+import mssr_arch  # noqa: F401  (registers the networks)
 from mssr_arch.frequency_filters import build_filter
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
@@ -114,8 +114,8 @@ def print_tables(figures, degradations, pairs):
         print(f'  {method:10} {psnr:7.2f} {ssim:7.4f}')
     gain = np.mean(figures['ensemble'], axis=0)[0] - np.mean(figures['bicubic'], axis=0)[0]
     print(f'  the ensemble is {gain:+.2f} dB against bicubic interpolation\n')
-    print('Learned degradations, on the same HR photos. Noise and deviation between two draws in 8-bit levels; detail is '
-          'contrast\nrelative to the bicubic LR. Both generators start noise-free.')
+    print('Learned degradations, on the same HR photos. Noise and deviation between two draws in 8-bit levels; detail '
+          'is contrast\nrelative to the bicubic LR. Both generators start noise-free.')
     print(f'  {"":10} {"noise":>7} {"detail":>7} {"draws":>7}')
     for name, noise, sharpness, deviation in degradations:
         print(f'  {name:10} {noise:7.2f} {sharpness:7.2f} ' + ('      -' if deviation is None else f'{deviation:7.2f}'))

@@ -4,11 +4,11 @@ import urllib.error
 import pytest
 import torch
 import torchvision
-from backbone_tools import FILES, backbone_state, write_backbone
 from basicsr.losses import build_loss
 from torch.nn import functional as F
 
 import mssr_loss  # noqa: F401
+from backbone_tools import FILES, backbone_state, write_backbone
 from mssr_compat.errors import UserError
 from mssr_loss import backbone
 

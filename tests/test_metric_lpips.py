@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from backbone_tools import FILES, write_backbone
 from basicsr.losses import build_loss
 from basicsr.metrics import calculate_metric
 
 import mssr_loss  # noqa: F401
 import mssr_metric  # noqa: F401
+from backbone_tools import FILES, write_backbone
 from mssr_compat.errors import UserError
 from mssr_metric.lpips_metric import _network
 

@@ -1,0 +1,152 @@
+"""Losses and gradients that are not finite, and batches that come in parts."""
+
+import copy
+
+import pytest
+import torch
+from basicsr.models import build_model
+from resume_tools import assert_same, experiment, load, make_world, options, train
+
+import mssr_arch
+import mssr_loss  # noqa: F401
+import mssr_model
+from model_options import TINY_DERESNET, stage1_options, stage2_options
+from mssr_model.guard import Guard, NonFiniteError
+
+
+@pytest.fixture(scope='module')
+def generators(tmp_path_factory):
+    root = tmp_path_factory.mktemp('generators')
+    for k in range(2):
+        net = mssr_arch.DeResnet(num_feat=8, num_block=1)
+        for noise in net.noises:
+            torch.nn.init.constant_(noise.w, 0.5)
+        torch.save({'params': net.state_dict()}, root / f'{k}.pth')
+    return [{**TINY_DERESNET, 'checkpoint': str(root / f'{k}.pth')} for k in range(2)]
+
+
+def build(stage, generators, **train_options):
+    torch.manual_seed(1)
+    if stage == 'stage1':
+        model = build_model(stage1_options(**train_options))
+        for noise in model.net_g.noises:
+            torch.nn.init.constant_(noise.w, 0.5)
+        return model
+    return build_model(stage2_options(degradations=generators, **{'collab_start_iter': 0, **train_options}))
+
+
+def batch(number, n=4):
+    generator = torch.Generator().manual_seed(number)
+    paths = {f'{role}_path': [f'{role}{number}-{i}.png' for i in range(n)] for role in ('gt', 'lq')}
+    return {'gt': torch.rand(n, 3, 32, 32, generator=generator), 'lq': torch.rand(n, 3, 8, 8, generator=generator),
+            **paths}
+
+
+def step(model, iteration, data):
+    model.update_learning_rate(iteration)
+    model.feed_data(data)
+    model.optimize_parameters(iteration)
+
+
+def what_moves(model):
+    return copy.deepcopy([{name: net.state_dict() for name, net in vars(model).items() if name.startswith('net_')},
+                          [optimizer.state_dict()['state'] for optimizer in model.optimizers]])
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('stage', ['stage1', 'stage2'])
+@pytest.mark.parametrize('parts, n', [(2, 4), (4, 4), (2, 3), (8, 3)])
+def test_parts_of_a_batch_are_the_batch(generators, stage, parts, n):
+    """Gradients agree within 1e-5 of the largest, in fp32, noise included; parts of unequal size too."""
+    whole, split = build(stage, generators), build(stage, generators, accumulate=parts)
+    for model in (whole, split):
+        torch.manual_seed(5)
+        for iteration in (1, 2, 3):
+            step(model, iteration, batch(iteration, n))
+    for name, net in whole.networks().items():
+        for (weight, p), q in zip(net.named_parameters(), split.networks()[name].parameters(), strict=True):
+            limit = 1e-5 * p.grad.abs().max().item() + 1e-8
+            torch.testing.assert_close(q.grad, p.grad, rtol=0, atol=limit, msg=lambda m, w=weight: f'{w}: {m}')
+    logs = [model.get_current_log() for model in (whole, split)]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-5)
+
+
+# --- the guard ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('stage, attribute, term', [
+    ('stage1', 'cri_color', 'l_g_color'), ('stage1', 'cri_gan', 'l_d'), ('stage2', 'cri_pix', 'l_sup_1'),
+    ('stage2', 'cri_collab', 'l_collab_1'), ('stage2', 'cri_adapt', 'l_adapt_1')])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_step_that_is_not_finite_is_skipped(caplog, monkeypatch, generators, stage, attribute, term, value):
+    """What comes before it in the iteration is done; nothing after it, the averaged weights included."""
+    model = build(stage, generators, ema_decay=0.9)
+    step(model, 1, batch(1))
+    step(model, 2, batch(2))
+    criterion = getattr(model, attribute)
+    monkeypatch.setattr(criterion, 'forward', lambda *args, _forward=criterion.forward, **kw: value * _forward(
+        *args, **kw))
+    warnings = []
+    monkeypatch.setattr('mssr_model.guard.get_root_logger', lambda: type('L', (), {'warning': warnings.append}))
+    before = what_moves(model)
+    step(model, 3, batch(3))
+    after = what_moves(model)
+    if attribute == 'cri_color':  # D's turn comes first
+        assert not all(torch.equal(a, b) for a, b in zip(
+            before[0]['net_d'].values(), after[0]['net_d'].values(), strict=True))
+        for part in (before, after):
+            del part[0]['net_d'], part[1][1]
+    if attribute == 'cri_adapt':
+        del before[0]['net_g'], after[0]['net_g'], before[1], after[1]
+        assert_same(before[0], after[0])  # the averaged weights wait for a whole iteration
+    else:
+        assert_same(before, after)
+    assert len(warnings) == 1
+    for word in ('Iteration 3', term, 'gt3-0.png', 'lq3-3.png', 'skipped'):
+        assert word in warnings[0]
+
+
+def test_a_gradient_alone(monkeypatch, generators):
+    """sqrt has an infinite slope at 0, where its value is finite; the weight is named."""
+    model = build('stage2', generators, on_nan='stop')
+    monkeypatch.setattr(model.cri_pix, 'forward', lambda a, b: ((a - a.detach()) ** 2).sum().sqrt())
+    before = what_moves(model)
+    with pytest.raises(NonFiniteError, match=r'Iteration 1: the gradient of net_g\.branches\.0\.\S+ is not finite'):
+        step(model, 1, batch(1))
+    assert_same(before, what_moves(model))
+
+
+def test_ten_in_a_row_stop_and_a_good_one_between_starts_the_count_anew(generators):
+    model = build('stage2', generators)
+    bad = batch(1)
+    bad['gt'][0, 0, 0, 0] = float('nan')
+    for iteration in range(1, 10):
+        step(model, iteration, bad)
+    step(model, 10, batch(2))
+    for iteration in range(11, 20):
+        step(model, iteration, bad)
+    with pytest.raises(NonFiniteError, match='10th time in a row'):
+        step(model, 20, bad)
+
+
+def test_guard_of_nothing_passes():
+    assert Guard().passes({}, {}, [], 1, [])
+
+
+def test_stop_keeps_the_state_before(monkeypatch, capfd, tmp_path):
+    """Through the trainer: one sentence, status 2, and a checkpoint of the iteration before from which to go on."""
+    world = make_world(tmp_path / 'world')
+    opt = options(world, 'stage2', train__on_nan='stop')
+    draw = mssr_model.MultiDegradationSRModel.draw
+    with monkeypatch.context() as patched:
+        patched.setattr(mssr_model.MultiDegradationSRModel, 'draw', lambda self, y, t: draw(
+            self, y * (float('nan') if t == 6 else 1), t))
+        assert train(patched, tmp_path / 'a', opt) == 2
+    error = capfd.readouterr().err
+    assert 'Iteration 7: l_sup_1' in error and str(world) in error and 'iteration 6 is saved' in error
+    assert 'Traceback' not in error
+    assert train(monkeypatch, tmp_path / 'b', opt) == 0
+    a, b = (experiment(tmp_path / name) for name in 'ab')
+    assert_same(load(a / 'models' / 'net_g_6.pth'), load(b / 'models' / 'net_g_6.pth'))
