@@ -19,7 +19,7 @@ FIGURES = {
     'haar_distance': ('', 'lower', 'distance of fine texture from real LR; 1: as near as real photos to each other'),
     'spectrum_distance': ('dB', 'lower', 'difference of radial power spectra from real LR'),
     'noise_level': ('levels', 'near real', 'noise on flat regions'),
-    'noise_distance': ('levels', 'lower', 'difference of that from real LR'),
+    'noise_distance': ('levels', 'lower', 'difference of the noise on flat regions from real LR'),
     'color_shift': ('levels', 'lower', 'shift of the mean colour from the HR photo'),
     'diversity': ('levels', 'above 0', 'deviation of a pixel between draws'),
     'effective_noise': ('features', 'above 0', 'mean of |w| * std over channels and injections'),

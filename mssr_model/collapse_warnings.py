@@ -44,9 +44,10 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
                                'photo for each HR photo. Set network_g.noise_std to 0.1, or take DeResnet or '
                                'DegradationHAN, unless a deterministic generator is wanted.')
     elif g['diversity'] < SAME_DRAWS:
-        found['same_draws'] = (f'All draws are identical ({g["diversity"]:.2f} levels apart): the noise weights are '
-                               'near zero. Raise train.optim_g.noise_lr, network_g.noise_std or '
-                               'train.gan_opt.loss_weight, and train longer.')
+        found['same_draws'] = (f'All draws are identical ({g["diversity"]:.2f} levels apart): the noise has no effect. '
+                               + ('See to the colours first.' if g['color_shift'] > DRIFT else
+                                  'Raise train.optim_g.noise_lr or network_g.noise_std, then '
+                                  'train.gan_opt.loss_weight, and train longer.'))
     there_is_something = bicubic['haar_distance'] > FAR_FROM_REAL
     if there_is_something and g['bicubic_distance'] < AS_BICUBIC:
         found['bicubic'] = (f'The generator has become a bicubic downsampler ({g["bicubic_distance"]:.1f} levels from '
@@ -54,8 +55,9 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
                             'those of color_opt and perceptual_opt.')
     elif there_is_something and g['haar_distance'] > NO_BETTER * bicubic['haar_distance']:
         found['no_better'] = (f'Generated texture is no nearer to real LR ({g["haar_distance"]:.1f}) than bicubic LR '
-                              f'({bicubic["haar_distance"]:.1f}). If that lasts, change train.gan_opt.loss_weight: up '
-                              'where LR looks clean, down where it shows artefacts.')
+                              f'({bicubic["haar_distance"]:.1f}). If that lasts, change train.gan_opt.loss_weight: '
+                              + ('down.' if g['color_shift'] > DRIFT else
+                                 'up where LR looks clean, down where it shows artefacts.'))
     real_score, fake_score = state.real_score, state.fake_score
     if real_score > 1 - SATURATED and fake_score < SATURATED:
         found['saturated'] = (f'The discriminator is saturated (real {real_score:.2f}, generated {fake_score:.2f}): it '

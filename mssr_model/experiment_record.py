@@ -60,8 +60,8 @@ def read_best(models: Path) -> dict | None:
     """Figures of ``net_g_best.pth``: ``metric``, ``value``, ``better``, ``iter``, ``dataset``, ``figures``; or None."""
     try:
         best = json.loads((models / BEST).read_text(encoding='utf-8'))
-        return best if {'metric', 'value', 'better', 'iter'} <= best.keys() else None
-    except (OSError, ValueError, AttributeError):
+        return best if {'metric', 'better', 'iter'} <= best.keys() and math.isfinite(best['value']) else None
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return None
 
 

@@ -45,6 +45,8 @@ def line_chart(lines: list[Line], x_label: str, y_label: str, log: bool = False,
         marks = [(t + math.log10(d), f'{d * 10.0**t:.4g}' if abs(t) <= 4 else f'{d}e{t}')
                  for t in range(math.floor(low), math.ceil(high) + 1) for d in digits]
         marks = [(place, label) for place, label in marks if low <= place <= high]
+        if len(marks) < 2:  # no round number but one lies in so narrow a range
+            marks = [(low + (high - low) * k / 4, f'{10 ** (low + (high - low) * k / 4):.2g}') for k in range(5)]
     else:
         low = min(0.0, low) if from_zero else low
         low, high, step = _nice(low, high)

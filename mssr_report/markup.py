@@ -22,7 +22,7 @@ def number(value) -> str:
     """Three significant digits, or a dash for what is not there."""
     if value is None or not np.isfinite(value):
         return '–'
-    if value == 0:
+    if abs(value) < 1e-5:
         return '0'
     if abs(value) >= 1000:
         return f'{value:,.0f}'
