@@ -136,10 +136,11 @@ class TrainingRun:
                 saved = self.model.save_after_failure(self.sampler.epoch)
             except Exception as second:  # whatever is broken, the first failure is what counts
                 get_root_logger().error(f'Saving after the failure failed too: {second}')
-        done = f'iteration {saved} is saved' if saved else 'the last checkpoint is as it was'
+        done = f'Iteration {saved} is saved' if saved else 'The last checkpoint is as it was'
         lost = '' if together else ' (in this process; a lost connection means that another one ended)'
         name = '' if isinstance(error, UserError) else f'{type(error).__name__}: '
-        self.tell(f'Training failed after iteration {self.iteration}{lost}: {name}{error} Of this run {done}.', 'error')
+        text = f'{name}{error}'.rstrip('.')
+        self.tell(f'Training failed after iteration {self.iteration}{lost}: {text}. {done}.', 'error')
 
     def tell(self, text, level='warning'):
         """Log the end, and how to go on."""

@@ -37,6 +37,15 @@ def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, net
     return network(_to_tensor(img, crop_border, parameter), _to_tensor(img2, crop_border, parameter)).item()
 
 
+def prepare_lpips(net: str = 'alex', device: str | None = None, weights: str | None = None, **_: object) -> None:
+    """Build the network of these options of :func:`calculate_lpips` now, so that missing weights are missed at once.
+
+    Raises:
+        UserError: weights missing.
+    """
+    _network(net, device or ('cuda' if torch.cuda.is_available() else 'cpu'), weights)
+
+
 @cache
 def _network(net: str, device: str, weights: str | None) -> nn.Module:
     return load_lpips(net, weights, 'val.metrics.<name>.weights').to(device).eval().requires_grad_(False)

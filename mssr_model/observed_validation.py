@@ -7,6 +7,7 @@ from pathlib import Path
 from basicsr.utils import get_root_logger
 
 from mssr_compat.errors import UserError
+from mssr_metric.lpips_metric import prepare_lpips
 from mssr_model.experiment_record import append_validation, read_best, write_best
 
 
@@ -28,6 +29,9 @@ class ObservedValidation:
         super().init_training_settings()
         options = self.opt.get('val') or {}
         self.recent = deque(maxlen=10)  # of the logged losses
+        for metric in (options.get('metrics') or {}).values():
+            if metric.get('type') == 'calculate_lpips':  # the first validation may be hours away
+                prepare_lpips(**metric)
         self.monitored, self.select = options.get('monitor', True), options.get('select')
         if not self.select:
             return

@@ -20,6 +20,8 @@ class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMix
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """As BasicSR's, for any checkpoint that ``read_weights`` understands; ``key`` names the YAML key in errors."""
+        named = (f'path.{name}' for name, path in self.opt['path'].items() if 'pretrain_network' in name)
+        key = key or next((name for name in named if self.opt['path'][name.removeprefix('path.')] == load_path), None)
         part = 'discriminator' if net is getattr(self, 'net_d', None) else 'generator'
         state = read_weights(load_path, key, param_key=param_key, part=part)
         load_into(self.get_bare_model(net), state, load_path, key, strict=strict)

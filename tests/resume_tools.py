@@ -66,7 +66,7 @@ def options(world, stage, name='run', total=12, **changes):
             'network_d': {'type': 'WaveletDiscriminator'},
             'train': {
                 'optim_g': {**ADAM, 'noise_lr': 1e-3}, 'optim_d': ADAM, 'total_iter': total, 'ema_decay': 0.9,
-                'scheduler': {'type': 'LinearDecayLR', 'decay_start': 4, 'total_iter': total},
+                'scheduler': {'type': 'LinearDecayLR', 'decay_start': total // 3, 'total_iter': total},
                 'color_opt': {'type': 'LowFrequencyLoss'},
                 'gan_opt': {'type': 'SigmoidGANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.005},
             },

