@@ -4,6 +4,7 @@ import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
 from mssr_metric.degradation_figures import FIGURES, DegradationReference, Figures, effective_noise
 from mssr_metric.degradation_metrics import (
     calculate_bicubic_distance,
+    calculate_color_drift,
     calculate_color_shift,
     calculate_diversity,
     calculate_haar_distance,
@@ -20,6 +21,7 @@ __all__ = [
     'DegradationReference',
     'Figures',
     'calculate_bicubic_distance',
+    'calculate_color_drift',
     'calculate_color_shift',
     'calculate_diversity',
     'calculate_haar_distance',

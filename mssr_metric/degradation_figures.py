@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mssr_metric.degradation_metrics import color_shift, diversity, mean_difference
+from mssr_metric.degradation_metrics import color_drift, color_shift, diversity, mean_difference
 from mssr_metric.haar_distance import HaarReference
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import Photos, halves
@@ -20,7 +20,8 @@ FIGURES = {
     'spectrum_distance': ('dB', 'lower', 'difference of radial power spectra from real LR'),
     'noise_level': ('levels', 'near real', 'noise on flat regions'),
     'noise_distance': ('levels', 'lower', 'difference of the noise on flat regions from real LR'),
-    'color_shift': ('levels', 'lower', 'shift of the mean colour from the HR photo'),
+    'color_shift': ('levels', 'lower', 'shift of the mean colour of all photos from that of bicubic LR'),
+    'color_drift': ('levels', 'lower', 'distance of local colours from those of bicubic LR'),
     'diversity': ('levels', 'above 0', 'deviation of a pixel between draws'),
     'effective_noise': ('features', 'above 0', 'mean of |w| * std over channels and injections'),
     'bicubic_distance': ('levels', 'above 0', 'mean absolute difference from bicubic LR'),
@@ -81,6 +82,7 @@ class DegradationReference:
         self.spectra['generated'] = radial_spectrum(generated)
         found = self._against_real(generated, self.spectra['generated'])
         found['color_shift'] = color_shift(generated, self.bicubic_photos)
+        found['color_drift'] = color_drift(generated, self.bicubic_photos)
         spread = [diversity(some) ** 2 for some in draws]
         found['diversity'] = math.sqrt(sum(spread) / len(spread)) if spread else math.nan
         found['effective_noise'] = sum(noise) / len(noise) if len(noise) else 0.0

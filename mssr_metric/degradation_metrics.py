@@ -10,6 +10,7 @@ All take ``better``, which BasicSR's record of the best iteration reads, not the
 import numpy as np
 import torch
 from basicsr.utils.registry import METRIC_REGISTRY
+from torch.nn.functional import avg_pool2d
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
@@ -17,6 +18,8 @@ from mssr_metric.haar_distance import HaarReference
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import LEVELS, Photos, as_photos
 from mssr_metric.spectrum import radial_spectrum, spectrum_gap
+
+BLOCK = 8  # pixels a side over which a colour is averaged
 
 Images = np.ndarray | list[np.ndarray]
 
@@ -90,6 +93,28 @@ def calculate_color_shift(img: Images, img2: Images, better: str | None = None) 
 
 
 @METRIC_REGISTRY.register()
+def calculate_color_drift(img: Images, img2: Images, better: str | None = None) -> float:
+    """Distance of local colours, means over 8 x 8 pixels, in 8-bit levels (Euclidean over R, G, B).
+
+    Range: 0 to 442; lower is better. It also sees what leaves the mean colour of a photo alone: colours that fade, or
+    that turn green in the dark and red in the light.
+
+    Args:
+        img: generated LR.
+        img2: bicubic LR of the same HR photos, of the same size; eight pixels a side or more.
+
+    Raises:
+        UserError: the numbers or sizes do not fit.
+    """
+    photos, others = as_photos(img), as_photos(img2, 'img2')
+    shapes = [[photo.shape for photo in some] for some in (photos, others)]
+    if shapes[0] != shapes[1] or min(min(shape[1:]) for shape in shapes[0]) < BLOCK:
+        raise UserError('the colour drift compares LR photos with aligned ones of the same size, at least '
+                        f'{BLOCK} pixels a side')
+    return color_drift(photos, others)
+
+
+@METRIC_REGISTRY.register()
 def calculate_bicubic_distance(img: Images, img2: Images, better: str | None = None) -> float:
     """Mean absolute difference of generated LR from the bicubic LR of its HR photo, in 8-bit levels.
 
@@ -140,6 +165,12 @@ def color_shift(photos: Photos, others: Photos) -> float:
     """Euclidean distance of the mean colours of two sets, in 8-bit levels; each photo counts the same."""
     mean = [torch.stack([photo.mean((1, 2)) for photo in some]).mean(0) for some in (photos, others)]
     return (mean[0] - mean[1]).norm().item() * LEVELS
+
+
+def color_drift(photos: Photos, others: Photos) -> float:
+    """Mean Euclidean distance of the colours of aligned blocks of 8 x 8 pixels, in 8-bit levels."""
+    distances = [avg_pool2d(a - b, BLOCK).norm(dim=0).mean() for a, b in zip(photos, others, strict=True)]
+    return torch.stack(distances).mean().item() * LEVELS
 
 
 def mean_difference(photos: Photos, others: Photos) -> float:

@@ -28,7 +28,7 @@ PROTOCOLS = {
 }
 _METRICS = ('psnr', 'ssim')
 _LOWER = ('calculate_lpips', 'calculate_haar_distance', 'calculate_spectrum_distance', 'calculate_noise_distance',
-          'calculate_color_shift')
+          'calculate_color_drift', 'calculate_color_shift')
 _WINDOW = 11  # pixels a side of SSIM's Gaussian window; BasicSR's SSIM of smaller images is nan
 
 

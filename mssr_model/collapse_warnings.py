@@ -11,7 +11,7 @@ FAR_FROM_REAL = 1.5  # of bicubic LR, in units of the distance between real phot
 NO_BETTER = 0.95  # of bicubic's distance
 SATURATED = 0.03  # D's mean error on either side
 BLIND = 0.02  # between D's mean scores
-DRIFT = 8.0  # levels
+DRIFT = 10.0  # levels between local colours; 5 in sound runs
 TOO_NOISY = 4.0  # levels above the real noise, and twice as much
 
 
@@ -45,7 +45,7 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
                                'DegradationHAN, unless a deterministic generator is wanted.')
     elif g['diversity'] < SAME_DRAWS:
         found['same_draws'] = (f'All draws are identical ({g["diversity"]:.2f} levels apart): the noise has no effect. '
-                               + ('See to the colours first.' if g['color_shift'] > DRIFT else
+                               + ('See to the colours first.' if g['color_drift'] > DRIFT else
                                   'Raise train.optim_g.noise_lr or network_g.noise_std, then '
                                   'train.gan_opt.loss_weight, and train longer.'))
     there_is_something = bicubic['haar_distance'] > FAR_FROM_REAL
@@ -56,7 +56,7 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
     elif there_is_something and g['haar_distance'] > NO_BETTER * bicubic['haar_distance']:
         found['no_better'] = (f'Generated texture is no nearer to real LR ({g["haar_distance"]:.1f}) than bicubic LR '
                               f'({bicubic["haar_distance"]:.1f}). If that lasts, change train.gan_opt.loss_weight: '
-                              + ('down.' if g['color_shift'] > DRIFT else
+                              + ('down.' if g['color_drift'] > DRIFT else
                                  'up where LR looks clean, down where it shows artefacts.'))
     real_score, fake_score = state.real_score, state.fake_score
     if real_score > 1 - SATURATED and fake_score < SATURATED:
@@ -67,8 +67,8 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
         found['blind'] = (f'The discriminator tells nothing apart (real {real_score:.2f}, generated {fake_score:.2f}), '
                           'although generated LR is still far from real. Raise train.optim_d.lr, or try another '
                           'network_d.norm or net.')
-    if g['color_shift'] > DRIFT:
-        found['color'] = (f'Colours drift: the mean is {g["color_shift"]:.0f} levels from that of the HR photos. '
+    if g['color_drift'] > DRIFT:
+        found['color'] = (f'Colours drift: they are {g["color_drift"]:.0f} levels from those of the HR photos. '
                           'Raise train.color_opt.loss_weight, or lower train.gan_opt.loss_weight.')
     if g['noise_level'] > max(2 * real['noise_level'], real['noise_level'] + TOO_NOISY):
         found['noisy'] = (f'Generated LR is far noisier ({g["noise_level"]:.1f} levels) than real LR '

@@ -162,7 +162,7 @@ RELIABILITY = {
 MONITOR = {
     'val.monitor': Key('bool', 'Measure and picture what is trained, for logs, warnings and report.py. Default: true.'),
     'val.select': Key('text?', 'Figure whose best network is kept as net_g_best.pth: a name under val.metrics; in '
-                      'stage 1 also haar_distance, spectrum_distance, noise_distance or color_shift.'),  # fmt: skip
+                      'stage 1 also haar_, spectrum_ or noise_distance, color_shift or color_drift.'),  # fmt: skip
 }
 
 STAGE_1 = {

@@ -85,6 +85,16 @@ def test_registered_metrics_on_equal_and_shifted_images():
     assert measure('haar_distance', lr_photos(1, 'noisy'), lr_photos(0, 'noisy')) < 1.4
 
 
+def test_colour_drift_sees_what_the_mean_colour_hides():
+    lr = list(lr_photos(1, 'bicubic')[:4])
+    faded = [(lq.astype(float) - lq.mean((0, 1))) * 0.5 + lq.mean((0, 1)) for lq in lr]
+    assert mssr_metric.calculate_color_shift(faded, lr) < 0.1
+    assert mssr_metric.calculate_color_drift(faded, lr) > 10
+    assert mssr_metric.calculate_color_drift(list(lr_photos(1, 'noisy')[:4]), lr) < 3
+    with pytest.raises(UserError, match='same size'):
+        mssr_metric.calculate_color_drift(lr, lr[:1])
+
+
 def test_bicubic_distance_knows_bicubic():
     lq, gt = list(lr_photos(1, 'bicubic')[:3]), list(tiles(1)[:3])
     assert mssr_metric.calculate_bicubic_distance(lq, gt) < 0.3  # rounding to 8 bits

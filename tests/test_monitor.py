@@ -181,7 +181,8 @@ def test_photos_are_the_same_ones_each_time(runs, tmp_path):  # noqa: F811
 # --- warnings ---------------------------------------------------------------------------------------------------------
 
 HEALTHY = {'haar_distance': 1.3, 'spectrum_distance': 0.5, 'noise_level': 4.0, 'noise_distance': 0.5,
-           'color_shift': 1.0, 'diversity': 3.0, 'effective_noise': 0.1, 'bicubic_distance': 6.0}  # fmt: skip
+           'color_shift': 1.0, 'color_drift': 5.0, 'diversity': 3.0, 'effective_noise': 0.1,
+           'bicubic_distance': 6.0}  # fmt: skip
 BICUBIC = {'haar_distance': 4.0, 'spectrum_distance': 3.0, 'noise_level': 1.0, 'noise_distance': 3.0}
 REAL = {'haar_distance': 1.0, 'noise_level': 4.5}
 
@@ -196,7 +197,7 @@ REAL = {'haar_distance': 1.0, 'noise_level': 4.5}
     ('no_better', {'haar_distance': 5.0}, {}, 'train.gan_opt.loss_weight'),
     ('saturated', {}, {'real_score': 0.99, 'fake_score': 0.01}, 'train.optim_d.lr'),
     ('blind', {'haar_distance': 3.5}, {'real_score': 0.5, 'fake_score': 0.505}, 'train.optim_d.lr'),
-    ('color', {'color_shift': 30.0}, {}, 'train.color_opt.loss_weight'),
+    ('color', {'color_drift': 30.0}, {}, 'train.color_opt.loss_weight'),
     ('noisy', {'noise_level': 12.0}, {}, 'train.gan_opt.loss_weight'),
 ])  # fmt: skip
 def test_each_collapse_is_said_in_words(name, figures, state, advice):
