@@ -40,7 +40,10 @@ def init_dist(launcher: str, backend: str = 'nccl', port: int | None = None, use
             mp.set_start_method('spawn')  # a fork beside NCCL's threads can hang
         local = int(os.environ.get('LOCAL_RANK', os.environ['RANK']))
         torch.cuda.set_device(local % torch.cuda.device_count())
-    dist.init_process_group(backend if use_gpu else 'gloo')
+    # After a restart by torchrun the store still holds the addresses of the processes before: keep them apart.
+    store, rank, number = next(dist.rendezvous('env://'))
+    store = dist.PrefixStore(f'attempt_{os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)}', store)
+    dist.init_process_group(backend if use_gpu else 'gloo', store=store, rank=rank, world_size=number)
     _control = dist.new_group(backend='gloo') if use_gpu and backend != 'gloo' else None
 
 

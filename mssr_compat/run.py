@@ -86,7 +86,8 @@ class TrainingRun:
     # --- between iterations -------------------------------------------------------------------------------------
 
     def before_epoch(self):
-        """Make up for the validation that was due when the state was saved, and that the run did not live to see."""
+        """Watch signals from here on, and make up for the validation that was due when the state was saved."""
+        self.request.watch()  # before, there is nothing to finish or to save
         val, self.begun = self.opt.get('val'), False
         if not self.state or val is None or self.iteration % val['val_freq'] or not hasattr(self.model, 'validated'):
             return
@@ -112,7 +113,8 @@ class TrainingRun:
     @contextlib.contextmanager
     def guarded(self):
         """Watch signals and failures of the block."""
-        with self.request, contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.request.forget)
             for target, replacement in self.replacements().items():
                 stack.enter_context(patch(target, replacement))
             try:

@@ -14,23 +14,26 @@ class Stopped(Exception):
 
 
 class StopRequest:
-    """Within the block, notes SIGINT and SIGTERM in :attr:`number` (0: none); a second Ctrl-C interrupts at once.
+    """Between :meth:`watch` and :meth:`forget`, notes SIGINT and SIGTERM in :attr:`number` (0: none).
 
-    A second SIGTERM does not: launchers pass on one of their own after the one that reaches the whole job.
+    A second Ctrl-C interrupts at once. A second SIGTERM does not: launchers pass on one of their own after the one
+    that reaches the whole job.
     """
 
     def __init__(self):
         self.number = 0
         self._before = {}
 
-    def __enter__(self) -> 'StopRequest':
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers there alone
+    def watch(self) -> None:
+        """Begin; again is no harm."""
+        if not self._before and threading.current_thread() is threading.main_thread():  # no other may set handlers
             self._before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
-        return self
 
-    def __exit__(self, *_) -> None:
+    def forget(self) -> None:
+        """Give the handlers back that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._before = {}
 
     def _note(self, number: int, _frame) -> None:
         if self.number and number == signal.SIGINT:
