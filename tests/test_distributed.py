@@ -1,0 +1,164 @@
+"""Two processes on gloo, both on the CPU, against one; started by torchrun, as users do."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from resume_tools import (
+    assert_same_end,
+    command,
+    experiment,
+    load,
+    log_lines,
+    make_world,
+    options,
+    start,
+    train,
+)
+
+pytestmark = pytest.mark.slow
+
+MSE = {'type': 'MSELoss', 'loss_weight': 1.0}
+
+# Gradients are kept instead of applied, so that all steps are taken at the same weights; noise is made of the photo.
+KEEP_GRADIENTS = """
+import os
+from mssr_arch.degradation_base import DegradationNetwork
+from mssr_model.guard import Guard
+DegradationNetwork.draw_noise = lambda self, y, generator=None: [
+    torch.nn.functional.interpolate(y.mean(1, keepdim=True) - 0.5, size) for size in self.noise_sizes(*y.shape[-2:])]
+def passes(self, losses, nets, parameters, iteration, files):
+    if int(os.environ.get('RANK', 0)) == 0:
+        file = f'{kept}/{iteration}-{len(os.listdir(kept))}.pth'
+        torch.save([p.grad.clone() for p in parameters], file)
+    return False
+Guard.passes = passes
+kept = os.environ['KEPT']
+"""
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    return make_world(tmp_path_factory.mktemp('world'))
+
+
+def run(root, opt, *flags, processes=0, kept=None, **kwargs):
+    line, env = command(root, opt, *flags, processes=processes, **kwargs)
+    if kept is not None:
+        kept.mkdir()
+        env['KEPT'] = str(kept)
+    return subprocess.run(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+
+
+@pytest.mark.parametrize('case', ['stage1', 'relativistic', 'stage2', 'stage2 in parts'])
+def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, world, case):
+    """Gradients agree within 1e-5 of the network's largest, in fp32; metrics of the shared validation too.
+
+    Three validation photos on two processes: one has two of them, the other one.
+    """
+    stage = case.split()[0] if 'stage' in case else 'stage1'
+    opt = options(world, stage, total=3, datasets__train__batch_size_per_gpu=4, val__val_freq=2)
+    if stage == 'stage2':
+        opt['train'] |= {'pixel_opt': MSE, 'collab_opt': MSE, 'adapt_opt': MSE}
+    else:
+        opt['train']['relativistic'] = case == 'relativistic'
+    whole = run(tmp_path / 'one', opt, before=KEEP_GRADIENTS, kept=tmp_path / 'gradients of one')
+    assert whole.returncode == 0, whole.stdout
+    opt['datasets']['train']['batch_size_per_gpu'] = 2
+    if 'parts' in case:
+        opt['train']['accumulate'] = 2
+    halves = run(tmp_path / 'two', opt, processes=2, before=KEEP_GRADIENTS, kept=tmp_path / 'gradients of two')
+    assert halves.returncode == 0, halves.stdout
+
+    names = sorted(os.listdir(tmp_path / 'gradients of one'))
+    assert names == sorted(os.listdir(tmp_path / 'gradients of two')) and len(names) >= 4
+    for name in names:
+        one, two = (load(tmp_path / f'gradients of {number}' / name) for number in ('one', 'two'))
+        limit = 1e-5 * max(gradient.abs().max().item() for gradient in one)
+        assert limit > 0
+        for a, b in zip(one, two, strict=True):
+            torch.testing.assert_close(b, a, rtol=0, atol=limit, msg=lambda m, name=name: f'{name}: {m}')
+
+    logs = [log_lines(experiment(tmp_path / number)) for number in ('one', 'two')]
+    assert logs[0]['validations'] == logs[1]['validations'] and logs[0]['validations']
+    states = [load(experiment(tmp_path / number) / 'training_states' / '3.state') for number in ('one', 'two')]
+    best = [state['best_metric_results']['pairs']['psnr']['val'] for state in states]
+    assert best[1] == pytest.approx(best[0], rel=1e-12)
+    for iteration in (1, 2, 3):
+        figures = [[float(x) for x in re.findall(r': (\S+)', log[iteration])] for log in logs]
+        assert figures[1] == pytest.approx(figures[0], rel=2e-4)  # printed with five digits
+
+
+def test_one_process_is_killed_and_torchrun_starts_all_again(tmp_path, world):
+    """They resume by themselves, each with its own random generators; the end is that of an undisturbed run."""
+    opt = options(world, 'stage2')
+    undisturbed = run(tmp_path / 'a', opt, processes=2)
+    assert undisturbed.returncode == 0, undisturbed.stdout
+    kill = '''
+import os, signal, mssr_model.stepping
+iteration = mssr_model.stepping.SteppingMixin.iteration
+def dying(self, number):
+    if number == 8 and os.environ['RANK'] == '1' and os.environ['TORCHELASTIC_RESTART_COUNT'] == '0':
+        os.kill(os.getpid(), signal.SIGKILL)
+    return iteration(self, number)
+mssr_model.stepping.SteppingMixin.iteration = dying
+'''
+    killed = run(tmp_path / 'b', opt, processes=2, before=kill, launch=['--max_restarts=1'])
+    assert killed.returncode == 0, killed.stdout
+    assert 'Going on from' in killed.stdout and '6.state' in killed.stdout
+    assert len(load(experiment(tmp_path / 'b') / 'training_states' / '12.state')['processes']) == 2
+    assert_same_end(experiment(tmp_path / 'a'), experiment(tmp_path / 'b'), 12)
+    assert [path.name for path in (tmp_path / 'b' / 'experiments').iterdir()] == ['run']
+
+
+def test_a_dead_process_ends_the_job_with_a_message(monkeypatch, tmp_path, world):
+    """Not a hang; and the last checkpoint serves one process as well."""
+    opt = options(world, 'stage2', total=2000, logger__save_checkpoint_freq=5)
+    job = start(tmp_path, opt, processes=2)
+    states = experiment(tmp_path) / 'training_states'
+    wait_for(lambda: states.is_dir() and any(states.glob('[0-9]*.state')), job)
+    ps = subprocess.run(['ps', '-ww', '-o', 'pid=,args=', '--ppid', str(job.pid)], stdout=subprocess.PIPE, text=True)
+    ps = ps.stdout
+    processes = [int(line.split()[0]) for line in ps.splitlines() if 'start.py' in line]
+    assert len(processes) == 2, ps
+    os.kill(processes[1], signal.SIGKILL)
+    began = time.monotonic()
+    output, _ = job.communicate(timeout=120)
+    assert time.monotonic() - began < 60
+    assert job.returncode not in (0, None)
+    assert 'Training failed after iteration' in output and '--auto_resume' in output, output[-3000:]
+    newest = max(int(path.stem) for path in states.glob('[0-9]*.state'))
+    opt['train']['total_iter'] = newest + 2
+    assert train(monkeypatch, tmp_path, opt, '--auto_resume') == 0
+
+
+def test_sigterm_reaches_all_and_all_stop_at_the_same_iteration(tmp_path, world):
+    opt = options(world, 'stage1', total=2000, logger__save_checkpoint_freq=1000, val__val_freq=1000)
+    job = start(tmp_path, opt, processes=2)
+    states = experiment(tmp_path) / 'training_states'
+    log = experiment(tmp_path)
+    wait_for(lambda: log.is_dir() and any('lr:(' in path.read_text() for path in log.glob('*.log')), job)
+    job.send_signal(signal.SIGTERM)
+    output, _ = job.communicate(timeout=120)
+    (state,) = states.glob('[0-9]*.state')
+    assert f'Stopped by SIGTERM after iteration {state.stem}' in output, output[-3000:]
+    assert len(load(state)['processes']) == 2
+
+
+def test_a_launcher_that_did_not_launch(monkeypatch, capfd, tmp_path, world):
+    for name in ('RANK', 'SLURM_PROCID'):
+        monkeypatch.delenv(name, raising=False)
+    for launcher, right in (('pytorch', 'torchrun --nproc_per_node'), ('slurm', 'srun python train.py')):
+        assert train(monkeypatch, tmp_path, options(world, 'stage1'), '--launcher', launcher) == 2
+        assert right in capfd.readouterr().err
+
+
+def wait_for(condition, job):
+    end = time.monotonic() + 120
+    while not condition():
+        assert job.poll() is None and time.monotonic() < end, job.stdout.read()
+        time.sleep(0.1)
