@@ -21,9 +21,9 @@ class NonFiniteError(UserError):
 class Guard:
     """Looks at losses and gradients between the backward pass and the optimizer's step.
 
-    One answer is read from the device for each optimizer step. It comes after all kernels of the step have been
-    queued but the optimizer's own, so that a GPU waits for no more than one launch; in return weights, momenta and
-    averaged weights never see a NaN, in either mode.
+    One small tensor is read from the device for each optimizer step, before the step: the host waits for the backward
+    pass, and the device then for the host's next launches. In return weights, momenta and averaged weights never see a
+    NaN, in either mode, and nothing has to be undone.
 
     Args:
         on_nan: ``skip`` the step, or ``stop`` the training.
