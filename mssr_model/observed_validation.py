@@ -1,7 +1,7 @@
 """Around BasicSR's validation: figures of each photo, a record for the report, and the best checkpoint."""
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from pathlib import Path
 
 from basicsr.utils import get_root_logger
@@ -23,7 +23,6 @@ class ObservedValidation:
     own_figures = {}  #: what :meth:`observe` returns and may be selected by: name -> lower or higher
     shown_branch = None
     seen = None  # during validation: each photo, and the sums of the metrics before it
-    main_set = None  # the validation set whose figures select
 
     def init_training_settings(self):
         super().init_training_settings()
@@ -44,6 +43,15 @@ class ObservedValidation:
         log = super().get_current_log()
         self.recent.append(dict(log))
         return log
+
+    def own_state(self):
+        """A resumed run's record and warnings need the losses before it."""
+        return {**super().own_state(), 'recent': list(self.recent), 'losses': dict(self.losses)}
+
+    def set_own_state(self, state):
+        super().set_own_state(state)
+        self.recent = deque(state.get('recent', ()), maxlen=self.recent.maxlen)
+        self.losses = OrderedDict(state.get('losses', ()))
 
     def recent_losses(self) -> dict[str, float]:
         """Means of the last logged losses and scores; before any was logged, those of the last step."""
@@ -87,10 +95,10 @@ class ObservedValidation:
 
     def keep_best(self, entry: dict) -> None:
         """Save the network, if it is the best so far by ``val.select`` on the first validation set."""
-        self.main_set = self.main_set or entry['dataset']
+        sets = [data['name'] for phase, data in self.opt.get('datasets', {}).items() if phase.startswith('val')]
         figures = {**entry['metrics'], **entry.get('figures', {})}
         value = figures.get(self.select, math.nan)
-        if entry['dataset'] != self.main_set or not math.isfinite(value):
+        if entry['dataset'] not in sets[:1] or not math.isfinite(value):
             return
         better = self.own_figures.get(self.select)
         if better is None:

@@ -237,7 +237,8 @@ class Keeper(ObservedValidation):
     net_g = None
 
     def __init__(self, models):
-        self.opt = {'path': {'models': str(models)}, 'val': {}}
+        self.opt = {'path': {'models': str(models)}, 'val': {},
+                    'datasets': {'val': {'name': 'a'}, 'val_2': {'name': 'b'}}}
         self.saved = 0
 
     def save_network(self, nets, label, current_iter, param_key):
