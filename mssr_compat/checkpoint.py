@@ -161,9 +161,16 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
 
 def _read(path: Path, where: str) -> Any:
     """The content of a file, on the CPU."""
-    if not path.is_file():
-        raise UserError(f'{where}: there is no such file' if not path.is_dir() else f'{where} is a folder, not a file')
-    if path.stat().st_size == 0:
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(24)
+    except FileNotFoundError as error:
+        raise UserError(f'{where}: there is no such file') from error
+    except IsADirectoryError as error:
+        raise UserError(f'{where} is a folder, not a file') from error
+    except OSError as error:
+        raise UserError(f'{where} cannot be read: {error.strerror}') from error
+    if not head:
         raise UserError(f'{where} is empty (zero bytes): copy or download it again')
     if path.suffix == '.safetensors':
         return _read_safetensors(path, where)
@@ -176,7 +183,7 @@ def _read(path: Path, where: str) -> Any:
         if code:
             raise UserError(f'{where} was refused: it holds a pickled Python object ({code[1]}), and unpickling that '
                             'could run any code; save its plain state_dict where the file was made') from error
-        raise UserError(f'{where} {_complaint(path)}') from error
+        raise UserError(f'{where} {_complaint(head)}') from error
 
 
 def _read_safetensors(path: Path, where: str) -> dict[str, Tensor]:
@@ -191,10 +198,8 @@ def _read_safetensors(path: Path, where: str) -> dict[str, Tensor]:
         raise UserError(f'{where} is damaged or truncated ({error}): copy or download it again') from error
 
 
-def _complaint(path: Path) -> str:
+def _complaint(head: bytes) -> str:
     """Why a file that torch cannot read is none of its own, from its first bytes."""
-    with open(path, 'rb') as file:
-        head = file.read(24)
     if head.startswith(b'version https://git-lfs'):
         return 'is a Git LFS pointer, not the file itself: run git lfs pull'
     if head.lstrip().startswith(b'<'):

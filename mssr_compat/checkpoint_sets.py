@@ -4,11 +4,13 @@ A file is written aside, flushed to the disk, and renamed. The state is written 
 their checksums: a set whose state is there and whose checksums are right is complete, whatever happened meanwhile.
 """
 
+import errno
 import io
 import os
 import re
 import shutil
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,16 @@ from mssr_compat.checkpoint import read_training_state, read_weights
 from mssr_compat.errors import UserError
 
 _ASIDE = '.aside'
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class SaveError(UserError):
-    """A checkpoint cannot be written: full disk, quota, no permission. The sets before it are as they were."""
+    """A checkpoint cannot be written: full disk, quota, no permission. The sets before it are as they were.
+
+    ``no_room``: whether it is space that is wanting.
+    """
+
+    no_room = False
 
 
 def write_file(path: str | Path, content: Any) -> dict[str, int]:
@@ -49,10 +57,14 @@ def write_file(path: str | Path, content: Any) -> dict[str, int]:
         os.replace(aside, path)
         _flush_folder(path.parent)
     except OSError as error:
-        raise SaveError(f'{path} cannot be saved: {error.strerror or error}; it needs {len(data) / 2**20:.1f} MiB'
-                        f'{_free(path.parent)}.') from error
+        no_room = error.errno in _NO_ROOM
+        needed = f'; it needs {len(data) / 2**20:.1f} MiB{_free(path.parent)}' if no_room else ''
+        failure = SaveError(f'{path} cannot be saved: {error.strerror or error}{needed}.')
+        failure.no_room = no_room
+        raise failure from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
     return {'size': len(data), 'crc32': zlib.crc32(data)}
 
 
@@ -62,6 +74,9 @@ def _flush_folder(folder: Path) -> None:
         descriptor = os.open(folder, os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush no folders
+                raise
         finally:
             os.close(descriptor)
 
@@ -74,9 +89,19 @@ def _free(folder: Path) -> str:
 
 
 def iterations(states: str | Path) -> list[int]:
-    """Iterations that have a state in the folder ``states``, newest first; other files are passed over."""
-    found = Path(states).glob('*.state')
-    return sorted((int(file.stem) for file in found if re.fullmatch('[0-9]+', file.stem)), reverse=True)
+    """Iterations that have a state in the folder ``states``, newest first; other files are passed over.
+
+    Raises:
+        UserError: the folder cannot be read. One that is not there holds none.
+    """
+    try:
+        found = os.listdir(states)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f'{states} cannot be read: {error.strerror}') from error
+    numbers = (re.fullmatch(r'(0|[1-9][0-9]*)\.state', name) for name in found)
+    return sorted((int(number[1]) for number in numbers if number), reverse=True)
 
 
 def read_set(state_file: str | Path, networks: list[str], models: list[Path],
@@ -96,8 +121,12 @@ def read_set(state_file: str | Path, networks: list[str], models: list[Path],
         UserError: a file is missing or damaged, is no state, or belongs to another set.
     """
     state = read_training_state(state_file, key)
+    wrong = _wrong_part(state)
+    if wrong:
+        raise UserError(f'{f"{key}: " if key else ""}{state_file} is no state of a training: its {wrong} is not as it '
+                        'is written')
     names = [f'net_{label}_{state["iter"]}.pth' for label in networks]
-    folder = next((folder for folder in models if all((folder / name).is_file() for name in names)), models[0])
+    folder = next((folder for folder in models if all(os.path.isfile(folder / name) for name in names)), models[0])
     for name in names:
         written = (state.get('files') or {}).get(name)
         if written is None:
@@ -107,13 +136,35 @@ def read_set(state_file: str | Path, networks: list[str], models: list[Path],
     return state, folder
 
 
+def _wrong_part(state: dict[str, Any]) -> str | None:
+    """The first part of a state that has not the form in which this project and BasicSR write it."""
+    def dicts(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+    right = {
+        'iter': lambda value: type(value) is int and value >= 0,
+        'optimizers': lambda value: dicts(value) and all({'state', 'param_groups'} <= item.keys() for item in value),
+        'schedulers': dicts,
+        'seed': lambda value: value is None or type(value) is int,
+        'processes': dicts,
+        'best_metric_results': lambda value: isinstance(value, dict),
+        'validated': lambda value: isinstance(value, dict),
+        'files': lambda value: isinstance(value, dict) and all(
+            isinstance(item, dict) and item.keys() == {'size', 'crc32'} for item in value.values()),
+    }
+    return next((name for name, is_right in right.items() if name in state and not is_right(state[name])), None)
+
+
 def _check_sum(file: Path, written: dict[str, int]) -> None:
-    if not file.is_file():
-        raise UserError(f'{file} is missing')
     size, crc = 0, 0
-    with open(file, 'rb') as stream:
-        while block := stream.read(2**22):
-            size, crc = size + len(block), zlib.crc32(block, crc)
+    try:
+        with open(file, 'rb') as stream:
+            while block := stream.read(2**22):
+                size, crc = size + len(block), zlib.crc32(block, crc)
+    except FileNotFoundError as error:
+        raise UserError(f'{file} is missing') from error
+    except OSError as error:
+        raise UserError(f'{file} cannot be read: {error.strerror}') from error
     if size != written['size']:
         raise UserError(f'{file} has {size} bytes instead of the {written["size"]} that were saved')
     if crc != written['crc32']:
@@ -156,6 +207,19 @@ def remove_old_sets(states: str | Path, models: str | Path, keep_last: int, keep
         number = re.fullmatch(r'net_.+_([0-9]+)\.pth', file.name)
         if number and int(number[1]) < found[0] and int(number[1]) not in kept:
             file.unlink(missing_ok=True)
+
+
+def set_newer_aside(states: str | Path, iteration: int) -> list[str]:
+    """Rename states of later iterations to ``N.state.old``: those that a run left behind by going on from an earlier
+    one. Auto-resume must not go back to them, nor ``remove_old_sets`` keep them in the new ones' stead.
+
+    Returns:
+        The new names.
+    """
+    newer = [Path(states) / f'{n}.state' for n in iterations(states) if n > iteration]
+    for file in newer:
+        os.replace(file, f'{file}.old')
+    return [f'{file.name}.old' for file in newer]
 
 
 def remove_files_aside(*folders: str | Path) -> None:

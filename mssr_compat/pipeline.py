@@ -5,6 +5,7 @@ replaces it for the length of the run and says why.
 """
 
 import argparse
+import errno
 import functools
 import logging
 import multiprocessing
@@ -35,11 +36,16 @@ from mssr_options.reader import read_options
 
 _parse_options = basicsr.train.parse_options
 
+# What a full, read-only or failing disk answers to whatever writes: pictures, records, logs.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+                errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+
 
 def train(root_path: str) -> None:
     """Run ``basicsr.train.train_pipeline`` with results under ``root_path``.
 
-    It exits with 2 on a user's mistake, and with 130 or 143 where Ctrl-C or SIGTERM stopped it.
+    It exits with 2 on a user's mistake and where the disk takes no more, and with 130 or 143 where Ctrl-C or SIGTERM
+    stopped it.
     """
     _run(basicsr.train, basicsr.train.train_pipeline, root_path, TrainingRun().guarded())
 
@@ -71,6 +77,14 @@ def _run(module, pipeline, root_path, guard):
         except Stopped as stop:
             leave_dist()
             sys.exit(128 + stop.number)
+        except KeyboardInterrupt:
+            sys.stderr.write('error: interrupted by Ctrl-C\n')
+            sys.exit(130)
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK:
+                raise
+            sys.stderr.write(f'error: {error.filename or "a file"}: {error.strerror}\n')
+            sys.exit(2)
         finally:
             _end_workers()
         leave_dist()

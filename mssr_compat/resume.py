@@ -39,7 +39,13 @@ def load_resume_state(opt: dict) -> tuple[dict[str, Any] | None, list[str]]:
     own, opt['path']['models'] = opt['path']['models'], str(found.models)
     misc.check_resume(opt, state['iter'])
     opt['path']['models'] = own
-    opt['resume_iter'] = state['iter']
+    opt['resume_iter'], total = state['iter'], opt['train']['total_iter']
+    if state['iter'] > total:
+        raise UserError(f'{found.state} is of iteration {state["iter"]}, beyond train.total_iter, which is {total}: '
+                        'nothing is left to train. Raise train.total_iter, or name an earlier state with '
+                        'path.resume_state and without --auto_resume.')
+    if state['iter'] == total:
+        found.lines.append(f'The training is complete: train.total_iter is {total}.')
     seed = state.get('seed', opt['manual_seed'])
     if seed != opt['manual_seed']:
         found.lines.append(f'manual_seed is {seed}, as when this training began, not {opt["manual_seed"]}.')

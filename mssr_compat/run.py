@@ -122,6 +122,10 @@ class TrainingRun:
             except Stopped as stop:
                 self.tell(f'Stopped by {stop} after iteration {self.iteration}.')
                 raise
+            except KeyboardInterrupt:
+                if self.model is not None:
+                    self.tell(f'Interrupted after iteration {self.iteration}; the last checkpoint is as it was.')
+                raise
             except Exception as error:
                 if self.model is None:
                     error.everywhere = True  # until then, all processes do the same

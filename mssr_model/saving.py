@@ -5,9 +5,14 @@ from pathlib import Path
 
 from basicsr.utils import get_root_logger
 
-from mssr_compat.checkpoint_sets import SaveError, remove_files_aside, remove_old_sets, write_file
+from mssr_compat.checkpoint_sets import SaveError, remove_files_aside, remove_old_sets, set_newer_aside, write_file
 from mssr_compat.distributed import from_first, gathered, world
+from mssr_compat.errors import UserError
 from mssr_compat.random_state import get_random_state, set_random_state
+from mssr_model.resuming import changed_options, check_fit
+
+# What a state with something else in it than was saved there may raise.
+_MISFITS = (UserError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 class SavingMixin:
@@ -43,8 +48,28 @@ class SavingMixin:
         super().update_learning_rate(current_iter, warmup_iter)
 
     def resume_training(self, resume_state):
-        """As BasicSR's, exactly."""
-        super().resume_training(resume_state)
+        """As BasicSR's, exactly.
+
+        Raises:
+            UserError: the state is of other networks or another model, or is not what it seems.
+        """
+        try:
+            check_fit(self.optimizers, self.schedulers, resume_state)
+            changed = changed_options(self.optimizers, self.schedulers, resume_state)
+            super().resume_training(resume_state)
+            self._go_on_from(resume_state)
+        except _MISFITS as misfit:
+            why = misfit if isinstance(misfit, UserError) else f'{type(misfit).__name__}: {misfit}'
+            error = UserError(f'path.resume_state: {self.opt["path"].get("resume_state")} does not fit these options: '
+                              f'{why}.')
+            error.everywhere = True
+            raise error from misfit
+        if changed:
+            get_root_logger().warning(f'train.optim_* or train.scheduler was changed, but the state counts: '
+                                      f'{"; ".join(changed)}.')
+
+    def _go_on_from(self, resume_state):
+        """What is this project's own in a state."""
         self.saved_iter = self.finished_iter = resume_state['iter']
         if 'best_metric_results' in resume_state:
             self.best_metric_results = resume_state['best_metric_results']
@@ -75,9 +100,10 @@ class SavingMixin:
             try:
                 remove_files_aside(self.opt['path']['models'], self.opt['path']['training_states'])
                 super().save(epoch, current_iter)
-            except SaveError as error:
+            except (UserError, OSError) as error:
                 last = f'; the checkpoint of iteration {self.saved_iter} is intact' if self.saved_iter else ''
-                complaint = f'{str(error).rstrip(".")}{last}. Make room, then go on with --auto_resume.'
+                first = 'Make room' if getattr(error, 'no_room', False) else 'Mend that'
+                complaint = f'{str(error).rstrip(".")}{last}. {first}, then go on with --auto_resume.'
         complaint = from_first(complaint)
         if complaint:
             error = SaveError(complaint)
@@ -114,6 +140,10 @@ class SavingMixin:
             'in_a_row': self.guard.in_a_row,
             'files': self._files,
         })
+        left = set_newer_aside(folder, current_iter)
+        if left:
+            get_root_logger().warning(f'Training went on from an earlier checkpoint: later states are now called '
+                                      f'{", ".join(left)}.')
         options = self.opt.get('logger', {})
         if options.get('keep_last'):
             remove_old_sets(folder, self.opt['path']['models'], options['keep_last'], options.get('keep_every') or 0)
