@@ -1,6 +1,7 @@
 """Networks of MSSR, registered in BasicSR's ARCH_REGISTRY."""
 
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
+from mssr_arch.bicubic_arch import BicubicDegradation
 from mssr_arch.deresnet_arch import DeResnet
 from mssr_arch.dsgan_arch import DSGAN
 from mssr_arch.edsr_down_arch import DegradationEDSR
@@ -8,4 +9,12 @@ from mssr_arch.han_arch import DegradationHAN
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_arch.wavelet_discriminator_arch import WaveletDiscriminator
 
-__all__ = ['DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble', 'WaveletDiscriminator']
+__all__ = [
+    'DSGAN',
+    'BicubicDegradation',
+    'DeResnet',
+    'DegradationEDSR',
+    'DegradationHAN',
+    'SREnsemble',
+    'WaveletDiscriminator',
+]

@@ -1,16 +1,15 @@
 """Learned degradations inside BasicSR's own trainings: LR photos are drawn from stage-1 generators on the fly."""
 
 import torch
-from basicsr.archs import build_network
 from basicsr.models.esrgan_model import ESRGANModel
 from basicsr.models.sr_model import SRModel
-from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_compat.errors import UserError
+from mssr_model.frozen_degradation import build_frozen
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -29,23 +28,21 @@ class LearnedDegradation:
         options = self.opt.get('degradations')
         if not options:
             raise UserError('degradations is missing: a list of generators that stage 1 trained, each with checkpoint.')
-        self.degradations = [self.build_frozen(k, dict(g)) for k, g in enumerate(options)]
+        self.degradations = [self.build_degradation(k, g) for k, g in enumerate(options)]
         self.lq_round = self.opt['train'].get('lq_round', True)
         super().init_training_settings()
 
-    def build_frozen(self, k, options):
+    def build_degradation(self, k, options):
         """Generator ``k`` with the weights of its ``checkpoint:``."""
-        key, checkpoint = f'degradations[{k}].checkpoint', options.pop('checkpoint', None)
-        if not checkpoint:
-            raise UserError(f'{key} is missing: the weights that stage 1 trained.')
-        net = build_network(options)
-        load_into(net, read_weights(checkpoint, key, param_key='params_ema'), checkpoint, key)
+        def load(net, path, key):
+            load_into(net, read_weights(path, key, param_key='params_ema'), path, key)
+
+        net = build_frozen(k, options, load)
         if self.opt['scale'] % net.scale:
             raise UserError(f'degradations[{k}] degrades by {net.scale}, which does not divide scale '
                             f'{self.opt["scale"]}.')
-        get_root_logger().info(f'Degradation {k + 1}: {options["type"]} from {checkpoint}')
         prepare = getattr(self, 'accelerate', lambda net: net.to(self.device))
-        return prepare(net.eval().requires_grad_(False))
+        return prepare(net)
 
     @torch.no_grad()
     def draw_lq(self, y: Tensor) -> Tensor:

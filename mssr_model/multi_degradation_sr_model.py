@@ -1,7 +1,6 @@
 """Stage 2: collaborative learning of one SR network per degradation generator (paper, section 3.2)."""
 
 import torch
-from basicsr.archs import build_network
 from basicsr.losses import build_loss
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
@@ -9,6 +8,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_compat.checkpoint import read_weights
 from mssr_model.branch_monitor import BranchMonitor
+from mssr_model.frozen_degradation import build_frozen
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -33,15 +33,11 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
         if not self.is_train:
             self.load_branches()
         else:
-            self.degradations = [self.build_degradation(k, dict(g)) for k, g in enumerate(opt['degradations'])]
+            self.degradations = [self.build_degradation(k, g) for k, g in enumerate(opt['degradations'])]
 
     def build_degradation(self, k, options):
         """A frozen generator, with the weights of its ``checkpoint:``."""
-        checkpoint = options.pop('checkpoint')
-        net = build_network(options)
-        self.load_network(net, checkpoint, key=f'degradations[{k}].checkpoint')
-        get_root_logger().info(f'Degradation {k + 1}: {options["type"]} from {checkpoint}')
-        return self.accelerate(net.eval().requires_grad_(False))
+        return self.accelerate(build_frozen(k, options, lambda net, path, key: self.load_network(net, path, key=key)))
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """A file with a single SR network (ESRGAN's, say) starts every branch."""

@@ -76,10 +76,10 @@ class Rules(SizeRules):
             self.report.add(('train',), 'there is no loss; set train.pixel_opt')
 
     def rule_degradations(self):
-        """Frozen generators need weights, and at least one generator a branch."""
+        """Frozen generators that have weights need a checkpoint; branches are those of an SREnsemble."""
         generators, branches = self.get('degradations'), self.get('network_g', 'branches')
         for k, section in enumerate(generators if isinstance(generators, list) and self.is_train else ()):
-            if isinstance(section, dict) and not section.get('checkpoint'):
+            if isinstance(section, dict) and not section.get('checkpoint') and has_weights(section):
                 self.report.add(('degradations', k), 'checkpoint is missing: the weights that stage 1 trained')
         if self.checker.model_name == 'MultiDegradationSRModel' and self.get('network_g') and branches is None:
             kind = self.get('network_g', 'type')

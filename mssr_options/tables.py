@@ -177,7 +177,8 @@ STAGE_1 = {
 }
 
 STAGE_2 = {
-    'degradations': Key('networks', 'Trained generators: network options, each with checkpoint: FILE.', 'train'),
+    'degradations': Key('networks', 'Trained generators: network options, each with checkpoint: FILE '
+                        'unless it has no weights.', 'train'),
     'train.ema_decay': SR['train.ema_decay'],
     'train.pixel_opt': Key('loss', 'Supervised loss (w_sup).', 'train'),
     'train.collab_opt': Key('loss?', 'Collaborative loss: branches learn from each other (w_col).'),

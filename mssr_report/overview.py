@@ -42,7 +42,8 @@ def what_was_run(experiment: Experiment) -> str:
         if isinstance(options.get(key), dict):
             rows.append((key, _network(options[key])))
     for k, section_ in enumerate(options.get('degradations') or (), start=1):
-        rows.append((f'Degradation {k}', f'{_network(section_)} from {short_path(section_.get("checkpoint"))}'))
+        source = f'from {short_path(section_["checkpoint"])}' if section_.get('checkpoint') else 'without weights'
+        rows.append((f'Degradation {k}', f'{_network(section_)} {source}'))
     for key, path, there in experiment.data_folders():
         gone = '' if there else ' <em class="gone">(not there any more)</em>'
         rows.append((text(key.removeprefix('datasets.')), short_path(path) + gone))

@@ -9,11 +9,19 @@ import pytest
 import torch
 
 import mssr_arch
-from mssr_arch import DegradationEDSR, DegradationHAN, DeResnet, SREnsemble, WaveletDiscriminator
+from mssr_arch import (
+    BicubicDegradation,
+    DegradationEDSR,
+    DegradationHAN,
+    DeResnet,
+    SREnsemble,
+    WaveletDiscriminator,
+)
 
 PACKAGE = Path(mssr_arch.__file__).parent
 ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'pytorch_wavelets', 'torch'} | sys.stdlib_module_names
-NAMES = {'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble', 'WaveletDiscriminator'}
+NAMES = {'BicubicDegradation', 'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble',
+         'WaveletDiscriminator'}
 
 
 def imported(path):
@@ -49,6 +57,7 @@ assert not {{name for name in loaded if name.startswith('mssr_')}} - {{'mssr_arc
 @pytest.mark.parametrize(
     'network',
     [
+        BicubicDegradation(),
         DeResnet(num_feat=8, num_block=2),
         DegradationHAN(num_feat=8, num_group=2, num_block=1, reduction=1),
         DegradationEDSR(num_feat=8, num_block=1),

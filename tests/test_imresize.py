@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden_tools import array, image, record
+from mssr_arch import BicubicDegradation
 from mssr_arch.imresize import bicubic_downsample, mirrored
 from mssr_compat.errors import UserError
 
@@ -77,3 +78,20 @@ def test_mirrored_repeats_the_border_item():
 def test_impossible_scale_is_named(scale):
     with pytest.raises(UserError, match=f'scale is {scale}'):
         bicubic_downsample(torch.rand(1, 3, 16, 16), scale)
+
+
+@settings(max_examples=15, deadline=None)
+@given(height=st.integers(1, 50), width=st.integers(1, 50), scale=st.sampled_from([1, 2, 3, 4]))
+def test_as_a_degradation_it_is_the_same(height, width, scale):
+    network = BicubicDegradation(scale=scale)
+    y = torch.rand(2, 3, height, width)
+    assert network.scale == scale and network.num_noise == 0 and network.state_dict() == {}
+    assert network.draw_noise(y) == []
+    for noise in (None, [], False):
+        assert torch.equal(network(y, noise), bicubic_downsample(y, scale))
+
+
+@pytest.mark.parametrize('scale', [0, -1, 2.0, True, '4', None])
+def test_a_degradation_of_an_impossible_scale_is_refused(scale):
+    with pytest.raises(UserError, match='BicubicDegradation: scale is .* must be an integer of at least 1'):
+        BicubicDegradation(scale=scale)

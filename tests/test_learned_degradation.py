@@ -148,6 +148,12 @@ def test_checkpoints_go_straight_to_inference(generators, tmp_path):
     assert loaded.options['branches'][0]['type'] == 'RRDBNet'
 
 
+def test_bicubic_is_a_degradation_without_a_checkpoint():
+    model = build([{'type': 'BicubicDegradation'}], lq_round=False)
+    y = torch.rand(2, 3, 32, 32)
+    assert torch.equal(model.draw_lq(y), bicubic_downsample(y, 4))
+
+
 def test_mistakes_are_named(generators, tmp_path):
     for degradations, words in (
         ([], 'degradations is missing'),

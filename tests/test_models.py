@@ -9,6 +9,7 @@ import mssr_loss  # noqa: F401
 import mssr_model  # noqa: F401
 from golden_tools import image
 from model_options import ADAM, TINY_DERESNET, TINY_RRDB, stage1_options, stage2_options
+from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
 from mssr_model.lr_schedule import LinearDecayLR
 
@@ -166,6 +167,17 @@ def test_a_published_stage1_file_is_a_degradation(tmp_path):
     han = {'type': 'DegradationHAN', 'num_feat': 16, 'num_group': 1, 'num_block': 1}
     model = build_model(stage2_options(1, [{**han, 'checkpoint': str(tmp_path / 'han.tar')}]))
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in model.degradations[0].state_dict().items())
+
+
+@pytest.mark.parametrize('absent', [{}, {'checkpoint': None}])
+def test_a_degradation_without_weights_needs_no_checkpoint(tmp_path, absent):
+    model = build_model(stage2_options(2, [{'type': 'BicubicDegradation', 'scale': 4, **absent}], lq_round=False))
+    model.feed_data(BATCH)
+    _, (lq,) = model.draw(model.gt, 0)
+    assert torch.equal(lq, bicubic_downsample(BATCH['gt'], 4))
+    assert run(model, 1)[0]['l_sup_1'] > 0
+    with pytest.raises(UserError, match=r'degradations\[1\].checkpoint is missing'):
+        build_model(stage2_options(2, [*generators(tmp_path, 1), {**TINY_DERESNET, **absent}]))
 
 
 def test_a_checkpoint_of_another_network_is_named(tmp_path):

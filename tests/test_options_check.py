@@ -325,6 +325,16 @@ def error_of(tmp_path, opt, is_train=True, force=None):
     return str(error.value)
 
 
+@pytest.mark.parametrize('absent', [{}, {'checkpoint': None}])
+def test_a_degradation_without_weights_needs_no_checkpoint(tmp_path, absent):
+    opt = stage_2()
+    opt['degradations'] = [{'type': 'BicubicDegradation', 'scale': 4, **absent}, opt['degradations'][1]]
+    file = write(tmp_path, opt)
+    check_options(read_options(file), file, True)
+    opt['degradations'][0]['scale'] = 2
+    assert 'scale at the top is 4' in error_of(tmp_path, opt)
+
+
 @pytest.mark.parametrize('base', BASES)
 def test_the_unspoilt_options_are_good(tmp_path, base):
     make, is_train = BASES[base]
