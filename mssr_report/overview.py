@@ -1,36 +1,23 @@
-"""The head of the report: how it goes, in words, and what was run."""
+"""What was run, and what the words of the report mean."""
 
 from datetime import timedelta
 
 from mssr_report.experiment import Experiment
 from mssr_report.markup import note, number, section, short_path, table, text
 
-STAGES = {1: 'Stage 1: a generator learns how real cameras degrade photos, so that it can make real-looking '
-             'low-resolution (LR) photos from clean high-resolution (HR) ones.',
-          2: 'Stage 2: super-resolution networks learn to undo what the degradation generators do, teach each other, '
-             'and adapt to real low-resolution (LR) photos.'}
-
-
-def verdict(experiment: Experiment) -> str:
-    """State of the run and what its last validation warned of."""
-    state, total = experiment.state(), experiment.total_iter
-    reached = f'iteration {experiment.last_iter:,}' + (f' of {total:,}' if total else '')
-    words = {'finished': f'Finished, at {reached}.',
-             'running': f'Running, at {reached}. This page shows what was there when it was made.',
-             'broken off': f'Broken off, after {reached}: the log does not tell the end of training. '
-                           'The same call of train.py with --auto_resume goes on from the last checkpoint.'}[state]
-    parts = [f'<p class="state {state.replace(" ", "-")}">{text(words)}</p>']
-    last = next((entry for entry in reversed(experiment.validations) if 'warnings' in entry), None)
-    if last and last['warnings']:
-        items = ''.join(f'<li>{text(sentence)}</li>' for sentence in last['warnings'].values())
-        parts.append(f'<div class="warning"><strong>Warnings at iteration {last["iter"]:,}</strong><ul>{items}</ul>'
-                     '</div>')
-    elif last:
-        parts.append(f'<p class="well">No sign of collapse at iteration {last["iter"]:,}: draws differ, colours stay, '
-                     'and the discriminator still guides the generator.</p>')
-    elif experiment.stage == 1:
-        parts.append(note('The degradation was not measured during training: set val.val_freq and a validation set.'))
-    return ''.join(parts)
+WORDS = {
+    'HR, LR': 'high- and low-resolution photo. Real LR: from the camera whose photos shall be restored.',
+    'bicubic': 'plain downsampling (or enlarging) by interpolation, without anything learned.',
+    'generator, draw': 'the network that makes LR photos from HR photos; each time with other random noise, a draw.',
+    'noise injection': 'a place between two layers where the generator adds random noise with learned weights.',
+    'discriminator': 'the network that learns to tell real LR from generated LR; the generator learns to deceive it. '
+                     'That is the adversarial loss.',
+    'branch, ensemble': 'one super-resolution network for each generator (S_1, S_2, ...), and the mean of all.',
+    'haar_distance': 'how far fine texture, seen through the Haar wavelet transform, is from that of real LR.',
+    'PSNR, SSIM, LPIPS': 'nearness to an aligned photo: in dB, higher is better; from 0 to 1, higher is better; '
+                         'as people see it, lower is better.',
+    'level': 'one step of 8-bit values, 0 to 255.',
+}
 
 
 def what_was_run(experiment: Experiment) -> str:
@@ -68,8 +55,12 @@ def what_was_run(experiment: Experiment) -> str:
                  f'{number(best["value"])}' if best else 'not kept (val.select chooses the figure)'))
     details = (f'<details><summary>All options</summary><pre>{text(experiment.yaml_text)}</pre></details>'
                if experiment.yaml_text else note('The folder holds no option file.'))
-    return section('What was run', f'<p>{text(STAGES[experiment.stage])}</p>' if experiment.stage else '',
-                   table((), rows, 'facts'), details, _log_warnings(log.warnings))
+    return section('What was run', table((), rows, 'facts'), details, _log_warnings(log.warnings))
+
+
+def words() -> str:
+    """A glossary."""
+    return section('Words', table((), [(text(word), text(meaning)) for word, meaning in WORDS.items()], 'facts'))
 
 
 def _network(options: dict) -> str:

@@ -7,6 +7,7 @@ from mssr_report import branches, generator, overview, progress
 from mssr_report.evidence import find_evidence
 from mssr_report.experiment import read_experiment
 from mssr_report.markup import note, section, text
+from mssr_report.verdict import verdict
 
 STYLE = """
 :root { color-scheme: light; }
@@ -40,6 +41,7 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid #e5e5e5; text-align: le
 thead th { border-bottom: 2px solid #999; }
 th[scope=row] { font-weight: 500; white-space: nowrap; }
 .figures td { text-align: right; font-variant-numeric: tabular-nums; }
+.figures.words td:nth-child(2) { min-width: 13rem; }
 .figures.words td:nth-child(2), .figures.words td:nth-child(3), .figures.words td:last-child { text-align: left; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .82rem; }
 summary { cursor: pointer; margin: .5rem 0; }
@@ -76,7 +78,7 @@ def build_page(folder: str | Path) -> str:
     """
     experiment = read_experiment(folder)
     evidence, complaint = find_evidence(experiment)
-    parts = [overview.verdict(experiment)]
+    parts = [verdict(experiment, evidence)]
     if experiment.stage == 1:
         parts.append(generator.figures(experiment, evidence))
         parts.append(generator.pictures(evidence) if evidence else section('Pictures', note(complaint)))
@@ -84,7 +86,7 @@ def build_page(folder: str | Path) -> str:
         parts.append(branches.figures(experiment))
         parts.append(branches.pictures(evidence) if evidence else section('Pictures', note(complaint)))
     parts += [progress.metrics(experiment), progress.curves(experiment), progress.each_photo(experiment),
-              overview.what_was_run(experiment)]
+              overview.what_was_run(experiment), overview.words()]
     name = text(experiment.name)
     made = f'{datetime.now():%Y-%m-%d %H:%M}'
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'

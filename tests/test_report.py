@@ -61,6 +61,11 @@ def headings(page):
     return re.findall('<h2>(.*?)</h2>', page)
 
 
+def head_of(page):
+    """What stands before the first section."""
+    return page[page.index('<h1>'):page.index('<section>')]
+
+
 def copy_of(runs, name, root):  # noqa: F811
     return shutil.copytree(runs / 'experiments' / name, root / name)
 
@@ -75,7 +80,8 @@ def test_a_finished_run_of_stage_1(runs, capsys):  # noqa: F811
     page = checked((folder / 'report.html').read_text())
     assert headings(page) == [
         'How real is the degradation?', 'One photo, several draws', 'Real beside generated', 'Spectra',
-        'What each noise injection changes', 'Against aligned photos', 'Training', 'Photo by photo', 'What was run']
+        'What each noise injection changes', 'Against aligned photos', 'Training', 'Photo by photo', 'What was run',
+        'Words']
     assert 'Finished, at iteration 6 of 6.' in page
     assert page.count('draw 4') == 2  # title and alternative text
     for words in ('haar_distance', 'spectrum_distance (dB)', 'cycles per pixel', 'deviation between draws (levels)',
@@ -86,7 +92,7 @@ def test_a_finished_run_of_stage_1(runs, capsys):  # noqa: F811
 def test_a_finished_run_of_stage_2(runs):  # noqa: F811
     page = checked(build_page(runs / 'experiments' / 'two'))
     assert headings(page) == ['Ensemble and branches', 'Before and after', 'Branch by branch', 'Against aligned photos',
-                              'Training', 'Photo by photo', 'What was run']
+                              'Training', 'Photo by photo', 'What was run', 'Words']
     assert page.count('<div class="slider"') == 3
     for words in ('pairs, ensemble', 'branch S_2', 'disagreement (levels)', 'share of the loss (%)', 'true HR photo'):
         assert words in page, words
@@ -119,11 +125,55 @@ def test_a_run_without_validation_is_pictured_from_its_checkpoint(runs, monkeypa
         folder = runs / 'experiments' / f'unseen_{stage}'
         page = checked(build_page(folder))
         assert words in headings(page) and 'made for this report with net_g_latest.pth' in page
+        assert re.search('This run (looks healthy|does not look healthy yet)', head_of(page))
 
         gone = (folder / f'unseen_{stage}.yml')
         gone.write_text(gone.read_text().replace(str(runs / 'lq'), '/no/such/disk'))
         page = checked(build_page(folder))
         assert 'There are no pictures' in page and '/no/such/disk' in page
+
+
+def rewritten(runs, name, root, change):  # noqa: F811
+    """The head of the report of a run after ``change(entries)`` of its record."""
+    folder = copy_of(runs, name, root)
+    record = folder / 'validation.jsonl'
+    entries = [json.loads(line) for line in record.read_text().splitlines()]
+    change(entries)
+    record.write_text('\n'.join(map(json.dumps, entries)))
+    return head_of(checked(build_page(folder)))
+
+
+def test_the_head_says_whether_a_generator_is_healthy(runs, tmp_path):  # noqa: F811
+    def heal(entries):
+        entries[-1]['warnings'] = {}
+
+    def break_down(entries):
+        entries[-1] |= {'warnings': {'diverged': 'It makes values that are no numbers: lower the rates.'},
+                        'figures': {name: None for name in entries[-1]['figures']}}
+
+    head = rewritten(runs, 'one', tmp_path / 'a', heal)
+    assert 'low-resolution (LR)' in head and 'This run looks healthy.' in head and 'No warnings at iteration 6' in head
+    assert re.search(r'from that of real LR photos is [\d.]+; it is 1 between real photos and [\d.]+', head)
+    head = rewritten(runs, 'one', tmp_path / 'b', break_down)
+    assert 'does not look healthy yet.</strong> One warning at iteration 6' in head and 'lower the rates' in head
+
+
+def test_the_head_says_whether_the_branches_are_healthy(runs, tmp_path):  # noqa: F811
+    def fall(entries):
+        for entry in entries:
+            if entry['dataset'] == 'pairs':
+                entry['metrics']['psnr'] = 25.0 if entry['iter'] < 6 else 20.0
+                entry['figures']['branch_disagreement'] = 0.01
+
+    def rise(entries):
+        for entry in entries:
+            entry['metrics']['psnr'] = 20.0 + entry['iter']
+
+    head = rewritten(runs, 'two', tmp_path / 'a', fall)
+    assert '2 warnings' in head and 'have become copies' in head and 'train.collab_opt' in head
+    assert 'psnr has been better: 25.00 at iteration' in head and 'net_g_best.pth' in head
+    head = rewritten(runs, 'two', tmp_path / 'b', rise)
+    assert 'This run looks healthy.' in head and 'psnr of the ensemble is 26.00, the best so far' in head
 
 
 def test_a_run_that_has_just_begun(tmp_path):
