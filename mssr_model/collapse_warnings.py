@@ -12,6 +12,8 @@ NO_BETTER = 0.95  # of bicubic's distance
 SATURATED = 0.03  # D's mean error on either side
 BLIND = 0.02  # between D's mean scores
 DRIFT = 10.0  # levels between local colours; 5 in sound runs
+ON_THEIR_WAY = 0.9  # of the drift at the validation before, below which colours are still being learned
+TOO_LOUD = 30.0  # times the other terms; below 10 in sound runs
 TOO_NOISY = 4.0  # levels above the real noise, and twice as much
 
 
@@ -23,13 +25,15 @@ class State:
     adversarial: float  # train.gan_opt.loss_weight
     real_score: float = math.nan  # D's mean probabilities of late, where it gives any
     fake_score: float = math.nan
+    drift_before: float = math.nan  # figure color_drift of the validation before
+    loudness: float = math.nan  # adversarial term over the sum of the others, weighted, of late
 
 
 def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
     """Warnings by name, in the order of their weight; empty for a healthy run.
 
-    The names are ``diverged``, ``no_adversary``, ``same_draws``, ``bicubic``, ``no_better``, ``saturated``, ``blind``,
-    ``color``, ``noisy``.
+    The names are ``diverged``, ``no_adversary``, ``loud_adversary``, ``same_draws``, ``bicubic``, ``no_better``,
+    ``saturated``, ``blind``, ``color``, ``noisy``.
     """
     g, bicubic, real = figures.generated, figures.bicubic, figures.real
     if not math.isfinite(g['haar_distance']):
@@ -39,6 +43,10 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
     if state.adversarial == 0:
         found['no_adversary'] = ('The adversarial weight is 0: nothing pulls the texture towards real LR photos. Set '
                                  'train.gan_opt.loss_weight; the published value is 0.005.')
+    elif state.loudness > TOO_LOUD:
+        found['loud_adversary'] = (f'The adversarial term is {state.loudness:.0f} times as large as all others: '
+                                   'colours and scenes hardly count. Lower train.gan_opt.loss_weight (now '
+                                   f'{state.adversarial:g}; the published value is 0.005).')
     if state.num_noise == 0:
         found['same_draws'] = ('All draws are identical: network_g has no noise injections, so stage 2 will see one LR '
                                'photo for each HR photo. Set network_g.noise_std to 0.1, or take DeResnet or '
@@ -68,8 +76,14 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
                           'although generated LR is still far from real. Raise train.optim_d.lr, or try another '
                           'network_d.norm or net.')
     if g['color_drift'] > DRIFT:
-        found['color'] = (f'Colours drift: they are {g["color_drift"]:.0f} levels from those of the HR photos. '
-                          'Raise train.color_opt.loss_weight, or lower train.gan_opt.loss_weight.')
+        away = f'{g["color_drift"]:.0f} levels from those of the HR photos'
+        if g['color_drift'] < ON_THEIR_WAY * state.drift_before:
+            found['color'] = (f'Colours are not there yet: they are {away}, after {state.drift_before:.0f} at the '
+                              'validation before. Train longer; if they stop on their way, raise '
+                              'train.color_opt.loss_weight.')
+        else:
+            found['color'] = (f'Colours drift: they are {away}. Raise train.color_opt.loss_weight, or lower '
+                              'train.gan_opt.loss_weight.')
     if g['noise_level'] > max(2 * real['noise_level'], real['noise_level'] + TOO_NOISY):
         found['noisy'] = (f'Generated LR is far noisier ({g["noise_level"]:.1f} levels) than real LR '
                           f'({real["noise_level"]:.1f}). Lower train.gan_opt.loss_weight or train.optim_g.noise_lr.')

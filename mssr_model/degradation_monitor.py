@@ -1,5 +1,6 @@
 """What is measured, shown and said of stage 1's generator at each validation."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ class DegradationMonitor(ObservedValidation):
     own_figures = {name: BETTER[name] for name, (_, direction, _) in FIGURES.items() if direction == 'lower'}
     study = None
     observed_iter = None
+    drift = math.nan  # at the last validation
 
     def observe(self, name, current_iter, tb_logger):
         if self.observed_iter == current_iter:  # another validation set: the generator is the same
@@ -64,6 +66,9 @@ class DegradationMonitor(ObservedValidation):
             losses = self.recent_losses()
             state.real_score = losses.get('out_d_real', state.real_score)
             state.fake_score = losses.get('out_d_fake', state.fake_score)
+            others = sum(losses.get(name, 0.0) for name in ('l_g_color', 'l_g_percep'))
+            state.loudness = losses.get('l_g_gan', math.nan) / others if others else math.nan
+        state.drift_before, self.drift = self.drift, figures.generated['color_drift']
         found = collapse_warnings(figures, state)
         if current_iter < EARLY * self.opt['train']['total_iter']:
             found = {name: text for name, text in found.items() if name in ('diverged', 'no_adversary')}

@@ -191,13 +191,17 @@ REAL = {'haar_distance': 1.0, 'noise_level': 4.5}
     (None, {}, {}, ''),
     ('diverged', {'haar_distance': math.nan}, {}, 'train.optim_g.lr'),
     ('no_adversary', {}, {'adversarial': 0.0}, 'train.gan_opt.loss_weight'),
+    ('loud_adversary', {}, {'adversarial': 5.0, 'loudness': 80.0}, '0.005'),
+    (None, {}, {'loudness': 10.0}, ''),
     ('same_draws', {'diversity': 0.0}, {}, 'train.optim_g.noise_lr'),
     ('same_draws', {'diversity': 0.0}, {'num_noise': 0}, 'network_g.noise_std'),
     ('bicubic', {'bicubic_distance': 0.4, 'haar_distance': 3.9}, {}, 'train.gan_opt.loss_weight'),
     ('no_better', {'haar_distance': 5.0}, {}, 'train.gan_opt.loss_weight'),
     ('saturated', {}, {'real_score': 0.99, 'fake_score': 0.01}, 'train.optim_d.lr'),
     ('blind', {'haar_distance': 3.5}, {'real_score': 0.5, 'fake_score': 0.505}, 'train.optim_d.lr'),
-    ('color', {'color_drift': 30.0}, {}, 'train.color_opt.loss_weight'),
+    ('color', {'color_drift': 30.0}, {}, 'Colours drift: they are 30 levels'),
+    ('color', {'color_drift': 30.0}, {'drift_before': 29.0}, 'Colours drift'),
+    ('color', {'color_drift': 15.0}, {'drift_before': 30.0}, 'Train longer'),
     ('noisy', {'noise_level': 12.0}, {}, 'train.gan_opt.loss_weight'),
 ])  # fmt: skip
 def test_each_collapse_is_said_in_words(name, figures, state, advice):
