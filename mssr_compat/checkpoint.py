@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mssr_compat.checkpoint_names import describe_weights, modernise_names, strip_prefix
+from mssr_compat.checkpoint_names import describe_weights, find_checkpoint, modernise_names, strip_prefix
 from mssr_compat.errors import UserError
 
-__all__ = ['describe_weights', 'load_into', 'network_description', 'read_description', 'read_training_state',
-           'read_weights']
+__all__ = ['describe_weights', 'find_checkpoint', 'load_into', 'network_description', 'read_description',
+           'read_training_state', 'read_weights']
 
 # Fixed Haar and Gaussian kernels, which published discriminators store and ours rebuild.
 _FIXED_FILTER = re.compile(r'(^|\.)([gh][01]_(col|row)|gaussian_filter\.weight)$')
@@ -33,7 +33,7 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
     namings become RRDBNet's. Nothing but tensors and plain values is unpickled.
 
     Args:
-        path: the file.
+        path: the file, or ``experiments/NAME/best`` as :func:`find_checkpoint` has it.
         key: YAML key that named the file, for messages.
         param_key: ``params`` or ``params_ema``, which to take where the file has both; a file that has only the other
             gives that.
@@ -161,6 +161,7 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
 
 def _read(path: Path, where: str) -> Any:
     """The content of a file, on the CPU."""
+    path = find_checkpoint(path)
     try:
         with open(path, 'rb') as file:
             head = file.read(24)

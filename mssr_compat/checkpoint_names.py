@@ -1,6 +1,7 @@
-"""State-dict names of the networks we know: what a file holds, in words, and ESRGAN's older names made BasicSR's."""
+"""Names of checkpoints and in them: an experiment's files, what a file holds, ESRGAN's older names made BasicSR's."""
 
 import re
+from pathlib import Path
 
 from torch import Tensor
 
@@ -23,6 +24,18 @@ _NAMED = [
     (re.compile(r'^upconv(\d)\.'), r'conv_up\1.'),
     (re.compile(r'^HRconv\.'), 'conv_hr.'),
 ]
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The file that ``experiments/NAME/best`` stands for: ``experiments/NAME/models/net_g_best.pth``.
+
+    So do ``latest`` and an iteration for theirs. Any other path stands for itself; ``~`` is the home folder.
+    """
+    path = Path(path).expanduser()
+    models = path.parent / 'models'
+    if re.fullmatch(r'best|latest|\d+', path.name) and not path.exists() and models.is_dir():
+        return models / f'net_g_{path.name}.pth'
+    return path
 
 
 def modernise_names(state: dict[str, Tensor], where: str) -> dict[str, Tensor]:

@@ -36,8 +36,9 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
             self.degradations = [self.build_degradation(k, g) for k, g in enumerate(opt['degradations'])]
 
     def build_degradation(self, k, options):
-        """A frozen generator, with the weights of its ``checkpoint:``."""
-        return self.accelerate(build_frozen(k, options, lambda net, path, key: self.load_network(net, path, key=key)))
+        """A frozen generator, with the weights of its ``checkpoint:``, averaged ones where stage 1 kept such."""
+        return self.accelerate(build_frozen(k, options, lambda net, path, key: self.load_network(
+            net, path, param_key='params_ema', key=key)))
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """A file with a single SR network (ESRGAN's, say) starts every branch."""

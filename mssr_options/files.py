@@ -5,6 +5,7 @@ from os import path as osp
 
 import torch
 
+from mssr_compat.checkpoint_names import find_checkpoint
 from mssr_data.decoding import IMAGE_SUFFIXES
 from mssr_options import dataset_tables
 from mssr_options.report import Report
@@ -133,14 +134,16 @@ class _Files:
             self.file(('path', 'resume_state'), paths['resume_state'], {}, TRAINING)
         for key, value in paths.items():
             if key.startswith('pretrain_network') and value and not self.resumes():
-                self.file(('path', key), value, WEIGHTS, TRAINING)
+                self.file(('path', key), str(find_checkpoint(value)), WEIGHTS, TRAINING)
         for k, options in enumerate(self.opt.get('degradations') or ()):
             if options.get('checkpoint') and self.is_train:
                 known = {'demo': WEIGHTS['demo']}
-                self.file(('degradations', k, 'checkpoint'), options['checkpoint'], known, STAGE_1)
+                file = str(find_checkpoint(options['checkpoint']))
+                self.file(('degradations', k, 'checkpoint'), file, known, STAGE_1)
         for k, options in enumerate((self.opt.get('network_g') or {}).get('branches') or ()):
             if options.get('checkpoint') and not paths.get('pretrain_network_g') and not self.resumes():
-                self.file(('network_g', 'branches', k, 'checkpoint'), options['checkpoint'], WEIGHTS, TRAINING)
+                file = str(find_checkpoint(options['checkpoint']))
+                self.file(('network_g', 'branches', k, 'checkpoint'), file, WEIGHTS, TRAINING)
         for key, options in (self.opt.get('train') or {}).items() if self.is_train else ():
             if key.endswith('_opt') and isinstance(options, dict) and isinstance(options.get('weights'), str):
                 self.file(('train', key, 'weights'), options['weights'], {}, 'it is a weight file of torchvision')

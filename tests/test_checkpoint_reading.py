@@ -231,3 +231,15 @@ def test_tensors_come_to_the_cpu_unchanged(tmp_path):
     read = read_weights(saved(tmp_path, state))
     assert {name: (value.dtype, value.device.type) for name, value in read.items()} == {
         'a': (torch.float16, 'cpu'), 'b': (torch.int64, 'cpu')}
+
+
+@pytest.mark.parametrize('name', ['best', 'latest', '400'])
+def test_an_experiment_and_a_word_name_a_checkpoint(tmp_path, name):
+    models = tmp_path / 'g1' / 'models'
+    models.mkdir(parents=True)
+    with pytest.raises(UserError, match='there is no such file'):
+        read_weights(tmp_path / 'g1' / name)
+    saved(models, {'params': tensors(0)}).rename(models / f'net_g_{name}.pth')
+    assert same(read_weights(f'{tmp_path}/g1/{name}'), tensors(0))
+    saved(tmp_path / 'g1', {'params': tensors(1)}).rename(tmp_path / 'g1' / name)
+    assert same(read_weights(tmp_path / 'g1' / name), tensors(1))  # a file of that very name is that file

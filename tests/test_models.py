@@ -180,6 +180,18 @@ def test_a_degradation_without_weights_needs_no_checkpoint(tmp_path, absent):
         build_model(stage2_options(2, [*generators(tmp_path, 1), {**TINY_DERESNET, **absent}]))
 
 
+def test_stage2_degrades_with_the_averaged_weights_that_were_validated(tmp_path):
+    (entry,) = generators(tmp_path, 1)
+    plain = torch.load(entry['checkpoint'])['params']
+    averaged = {name: value + 1 for name, value in plain.items()}
+    models = tmp_path / 'experiments' / 'g1' / 'models'
+    models.mkdir(parents=True)
+    torch.save({'params': plain, 'params_ema': averaged}, models / 'net_g_best.pth')
+    model = build_model(stage2_options(1, [{**entry, 'checkpoint': str(models.parent / 'best')}]))
+    state = model.degradations[0].state_dict()
+    assert all(torch.equal(value, averaged[name]) for name, value in state.items())
+
+
 def test_a_checkpoint_of_another_network_is_named(tmp_path):
     torch.save({'params': torch.nn.Conv2d(3, 8, 3).state_dict()}, tmp_path / 'other.pth')
     with pytest.raises(UserError, match=r'degradations\[0\].checkpoint.*other.pth'):

@@ -157,3 +157,13 @@ def test_as_many_gpus_as_there_are(world):
     check_files(opt)
     opt['num_gpu'] = 'auto'
     check_files(opt)
+
+
+def test_the_best_of_an_experiment_is_looked_for_where_it_lies(world):
+    opt = stage_2()
+    opt['is_train'] = True
+    opt['degradations'][0]['checkpoint'] = 'experiments/g1/best'
+    (world / 'experiments' / 'g1' / 'models').mkdir(parents=True)
+    assert 'experiments/g1/models/net_g_best.pth' in error_of(opt)
+    (world / 'experiments' / 'g1' / 'models' / 'net_g_best.pth').write_bytes(b'x')
+    check_files(opt)
