@@ -149,7 +149,7 @@ def test_the_head_says_whether_a_generator_is_healthy(runs, tmp_path):  # noqa: 
 
     def break_down(entries):
         entries[-1] |= {'warnings': {'diverged': 'It makes values that are no numbers: lower the rates.'},
-                        'figures': {name: None for name in entries[-1]['figures']}}
+                        'figures': dict.fromkeys(entries[-1]['figures'])}
 
     head = rewritten(runs, 'one', tmp_path / 'a', heal)
     assert 'low-resolution (LR)' in head and 'This run looks healthy.' in head and 'No warnings at iteration 6' in head
