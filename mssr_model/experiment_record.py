@@ -4,6 +4,8 @@ import json
 import math
 import os
 import time
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +22,33 @@ def append_validation(folder: Path, entry: dict) -> None:
 
 
 def read_validations(folder: Path) -> list[dict]:
-    """All validations, oldest first; of an iteration that a resumed run repeated, the newest. A torn line is left out.
+    """All validations, oldest first; of an iteration that a resumed run repeated, the newest.
 
-    Missing numbers (nan) come as None.
+    Torn and foreign lines are left out. Missing numbers (nan) come as None.
     """
     entries = {}
     try:
-        lines = (folder / RECORD).read_text(encoding='utf-8').splitlines()
+        lines = (folder / RECORD).read_text(encoding='utf-8', errors='replace').splitlines()
     except OSError:
         return []
     for line in lines:
         try:
             entry = json.loads(line)
-            entries[entry['dataset'], entry['iter']] = entry
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             continue  # the process was killed while writing it
+        if _is_validation(entry):
+            entries[entry['dataset'], entry['iter']] = entry
     return sorted(entries.values(), key=lambda entry: entry['iter'])
+
+
+def _is_validation(entry) -> bool:
+    """Whether a line holds what :func:`append_validation` writes, with numbers where numbers belong."""
+    if not isinstance(entry, dict) or type(entry.get('iter')) is not int or not isinstance(entry.get('dataset'), str):
+        return False
+    numbers = [entry.get('metrics')] + [entry[name] for name in ('figures', 'bicubic', 'real') if name in entry]
+    return isinstance(entry.get('warnings', {}), dict) and all(
+        isinstance(some, dict) and all(value is None or isinstance(value, int | float) for value in some.values())
+        for some in numbers)
 
 
 def write_pictures(folder: Path, stage: str, arrays: dict[str, np.ndarray]) -> None:
@@ -52,7 +65,7 @@ def read_pictures(folder: Path, stage: str) -> dict[str, np.ndarray] | None:
     try:
         with np.load(folder / PICTURES.format(stage=stage), allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
 
 

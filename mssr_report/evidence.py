@@ -12,6 +12,10 @@ from mssr_model.experiment_record import read_pictures
 from mssr_report.experiment import Experiment
 
 SR_PHOTOS, SR_SIDE = 3, 96  # LR photos, and pixels a side, that are super-resolved for a run without validation
+NEEDED = {  # of kept pictures, by stage; where some are missing, they are made anew
+    1: {'hr', 'bicubic', 'draws', 'deviation', 'injections', 'effect', 'effective_noise', 'real', 'generated'},
+    2: {'lq_0', 'branches_0'},
+}
 
 
 @dataclass
@@ -29,7 +33,7 @@ def find_evidence(experiment: Experiment) -> tuple[Evidence | None, str]:
         return None, 'There are no pictures: this model is of neither stage.'
     stage = 'degradation' if experiment.stage == 1 else 'branches'
     kept = read_pictures(experiment.folder, stage)
-    if kept is not None:
+    if kept is not None and NEEDED[experiment.stage] <= kept.keys():
         last = experiment.validations[-1]['iter'] if experiment.validations else 'the last validation'
         return Evidence(kept, f'Pictures of the validation at iteration {last}.'), ''
     if experiment.checkpoint is None:
@@ -40,8 +44,8 @@ def find_evidence(experiment: Experiment) -> tuple[Evidence | None, str]:
     except (UserError, OSError, KeyError, RuntimeError) as error:
         return None, (f'There are no pictures: no validation kept any, and they cannot be made from '
                       f'{experiment.checkpoint.name}, because {str(error).strip() or type(error).__name__}')
-    return Evidence(pictures, f'Pictures made for this report with {experiment.checkpoint.name}: the run was not '
-                              'validated.', figures), ''
+    return Evidence(pictures, f'Pictures made for this report with {experiment.checkpoint.name}: no validation '
+                              'kept any.', figures), ''
 
 
 def _degrade(experiment: Experiment):

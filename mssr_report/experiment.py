@@ -12,6 +12,7 @@ from mssr_model.experiment_record import read_best, read_validations
 from mssr_report.training_log import TrainingLog, read_logs
 
 QUIET = 120  # seconds without a log line, or ten intervals between lines, after which a run is not running any more
+SECTIONS = ('datasets', 'network_g', 'network_d', 'path', 'train', 'val', 'logger')
 
 
 @dataclass
@@ -82,7 +83,13 @@ def read_experiment(folder: str | Path) -> Experiment:
     log, models = read_logs(folder), folder / 'models'
     if not option_files and not log.files:
         raise UserError(f"'{folder}' is no experiment: it has neither a log (train_*.log) nor options (*.yml)")
-    return Experiment(folder, options if isinstance(options, dict) else {}, text, log, read_validations(folder),
+    options = options if isinstance(options, dict) else {}
+    for key in SECTIONS:
+        if key in options and not isinstance(options[key], dict):
+            options[key] = {}  # no training ran with such a file: someone has changed it since
+    options['datasets'] = {name: section for name, section in options.get('datasets', {}).items()
+                           if isinstance(section, dict)}
+    return Experiment(folder, options, text, log, read_validations(folder),
                       read_best(models), _newest(models))
 
 

@@ -25,7 +25,7 @@ def figures(experiment: Experiment, evidence: Evidence | None) -> str:
     if last is None:
         return ''
     rows = [(text(name), text(meaning), text(unit or '–'), f'<b>{number(last["figures"].get(name))}</b>',
-             number(last['bicubic'].get(name)), number(last['real'].get(name)), GOOD[direction])
+             number(last.get('bicubic', {}).get(name)), number(last.get('real', {}).get(name)), GOOD[direction])
             for name, (unit, direction, meaning) in FIGURES.items()]
     parts = [
         '<p>How near is generated LR to real LR? No photo of one is aligned with one of the other, so whole sets are '
@@ -64,7 +64,7 @@ def _over_time(name: str, entries: list[dict]) -> str:
     unit, direction, meaning = FIGURES[name]
     lines = [Line('generated', [(entry['iter'], _value(entry['figures'], name)) for entry in entries], 0)]
     for k, other in enumerate(('bicubic', 'real'), start=1):
-        if name in entries[-1].get(other, {}):
+        if all(name in entry.get(other, {}) for entry in entries):
             lines.append(Line(other, [(entry['iter'], _value(entry[other], name)) for entry in entries], k))
     label = f'{name} ({unit})' if unit else name
     chart = line_chart(lines, 'iteration', label, from_zero=True)

@@ -38,7 +38,7 @@ def _of_generator(experiment: Experiment, evidence: Evidence | None) -> str:
     last = next((entry for entry in reversed(experiment.validations) if 'warnings' in entry), None)
     if last:
         when, warnings = f'at iteration {last["iter"]:,}', last['warnings']
-        figures = Figures(last['figures'], last['bicubic'], last['real'])
+        figures = Figures(*(last.get(name, {}) for name in ('figures', 'bicubic', 'real')))
     elif evidence and evidence.figures:
         when, figures = f'in {experiment.checkpoint.name}', evidence.figures
         warnings = _unasked(experiment, evidence)

@@ -176,6 +176,45 @@ def test_the_head_says_whether_the_branches_are_healthy(runs, tmp_path):  # noqa
     assert 'This run looks healthy.' in head and 'psnr of the ensemble is 26.00, the best so far' in head
 
 
+def torn(content):
+    return content[:len(content) // 2]
+
+
+def foreign(content):
+    return (b'\xff\xfe\n[1]\n"x"\n{"iter": "a", "dataset": "b"}\n'
+            b'{"iter": 4, "dataset": "b", "metrics": {"psnr": "x"}}\n{"iter": 5, "dataset": "b", "metrics": {}, "figures": {"haar_distance": 1}, "warnings": {}}\n')
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes(255 - value for value in content[middle:middle + 300]) + content[middle + 300:]
+
+
+@pytest.mark.parametrize('pattern, spoil', [
+    ('pictures_*.npz', torn), ('pictures_*.npz', flipped), ('pictures_*.npz', foreign),
+    ('validation.jsonl', torn), ('validation.jsonl', foreign), ('train_*.log', flipped), ('train_*.log', None),
+    ('*.yml', None), ('*.yml', lambda _: b'model_type: DegradationGANModel\ntrain: 3\ndatasets: [1]\nlogger: y\n'),
+    ('models/net_g_best.json', foreign),
+])  # fmt: skip
+def test_spoilt_and_missing_files_cost_no_report(runs, tmp_path, pattern, spoil):  # noqa: F811
+    folder = copy_of(runs, 'one', tmp_path)
+    (file,) = folder.glob(pattern)
+    if spoil is None:
+        file.unlink()
+    else:
+        file.write_bytes(spoil(file.read_bytes()))
+    page = checked(build_page(folder))
+    assert 'What was run' in headings(page)
+    if pattern.startswith('pictures'):
+        assert 'made for this report with net_g_latest.pth' in page
+
+
+def test_pictures_that_lack_some_are_made_anew(runs, tmp_path):  # noqa: F811
+    folder = copy_of(runs, 'two', tmp_path)
+    np.savez(folder / 'pictures_branches.npz', lq_0=np.zeros((3, 8, 8), np.uint8))
+    assert 'made for this report with' in checked(build_page(folder))
+
+
 def test_a_run_that_has_just_begun(tmp_path):
     (tmp_path / 'train_x_1.log').write_text('2026-01-01 00:00:00,000 INFO: \n  PyTorch: 2.6\n')
     page = checked_without_pictures(build_page(tmp_path))
