@@ -26,7 +26,7 @@ def init_dist(launcher: str, backend: str = 'nccl', port: int | None = None, use
         use_gpu: whether the run uses GPUs, if there are any.
 
     Raises:
-        UserError: the launcher did not start this process.
+        UserError: the launcher did not start this process, or Slurm does not tell its nodes.
     """
     global _control
     if launcher == 'slurm':
@@ -60,8 +60,13 @@ def _slurm_environment(port: int | None) -> None:
         os.environ['MASTER_PORT'] = str(port)
     os.environ.setdefault('MASTER_PORT', '29500')
     if 'MASTER_ADDR' not in os.environ:
-        names = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
-        os.environ['MASTER_ADDR'] = names.stdout.split()[0]
+        try:
+            names = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
+            os.environ['MASTER_ADDR'] = names.stdout.split()[0]
+        except (OSError, subprocess.CalledProcessError, IndexError) as error:  # a container often has no scontrol
+            raise UserError(f'--launcher slurm: scontrol does not tell the first of the nodes {nodes}; set MASTER_ADDR '
+                            'to its name in the job script: export MASTER_ADDR=$(scontrol show hostnames '
+                            '"$SLURM_NODELIST" | head -n 1)') from error
 
 
 def leave_dist() -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -155,6 +156,52 @@ def test_a_launcher_that_did_not_launch(monkeypatch, capfd, tmp_path, world):
     for launcher, right in (('pytorch', 'torchrun --nproc_per_node'), ('slurm', 'srun python train.py')):
         assert train(monkeypatch, tmp_path, options(world, 'stage1'), '--launcher', launcher) == 2
         assert right in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('script', ['exit 1', 'true', None], ids=['fails', 'says nothing', 'is not there'])
+def test_slurm_that_does_not_tell_its_nodes(monkeypatch, capfd, tmp_path, world, script):
+    bin_ = tmp_path / 'bin'
+    bin_.mkdir()
+    if script:
+        (bin_ / 'scontrol').write_text(f'#!/bin/sh\n{script}\n')
+        (bin_ / 'scontrol').chmod(0o755)
+    monkeypatch.setenv('PATH', f'{bin_}:/bin' if script else str(bin_))
+    monkeypatch.setattr(os, 'environ', os.environ.copy())  # what the launcher sets is not for other tests
+    slurm = {'SLURM_PROCID': '0', 'SLURM_NTASKS': '1', 'SLURM_LOCALID': '0', 'SLURM_NODELIST': 'node[1-2]'}
+    for name, value in slurm.items():
+        monkeypatch.setitem(os.environ, name, value)
+    monkeypatch.delitem(os.environ, 'MASTER_ADDR', raising=False)
+    assert train(monkeypatch, tmp_path, options(world, 'stage1'), '--launcher', 'slurm') == 2
+    error = capfd.readouterr().err
+    assert 'scontrol does not tell the first of the nodes node[1-2]; set MASTER_ADDR' in error
+
+
+def test_slurm_starts_two_tasks_and_a_requeued_job_goes_on(tmp_path, world):
+    """As srun would, with an scontrol that knows two nodes; the second start resumes without being told to."""
+    bin_ = tmp_path / 'bin'
+    bin_.mkdir()
+    (bin_ / 'scontrol').write_text('#!/bin/sh\n[ "$*" = "show hostnames node[1-2]" ] && echo localhost && echo node2\n')
+    (bin_ / 'scontrol').chmod(0o755)
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        port = probe.getsockname()[1]
+
+    def srun(opt, **env):
+        line, common = command(tmp_path / 'a', opt, '--launcher', 'slurm')
+        common |= {'PATH': f'{bin_}:{common["PATH"]}', 'SLURM_NTASKS': '2', 'SLURM_NODELIST': 'node[1-2]', **env}
+        common.pop('MASTER_ADDR', None)
+        tasks = [subprocess.Popen(line, env={**common, 'SLURM_PROCID': n, 'SLURM_LOCALID': n}, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True) for n in '01']
+        outputs = [task.communicate(timeout=240)[0] for task in tasks]
+        assert [task.returncode for task in tasks] == [0, 0], outputs
+        return outputs[0]
+
+    opt = options(world, 'stage2', total=3, dist_params={'backend': 'nccl', 'port': port})
+    srun(opt)
+    opt['train']['total_iter'] = 4
+    assert '3.state: it is the newest one' in srun(opt, SLURM_RESTART_COUNT='1')
+    assert [path.name for path in (tmp_path / 'a' / 'experiments').iterdir()] == ['run']
+    assert len(load(experiment(tmp_path / 'a') / 'training_states' / '3.state')['processes']) == 2
 
 
 def wait_for(condition, job):
