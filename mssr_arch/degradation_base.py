@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
 
 
@@ -18,6 +19,7 @@ class DegradationNetwork(nn.Module):
 
     scale: int  #: the output is ceil(H / scale) x ceil(W / scale) for any H, W from 1
     noises: nn.ModuleList  #: the NoiseInjection layers, in the order in which the features pass them
+    skip = False  #: whether :meth:`degrade` gives what is added to the bicubic LR
 
     def forward(self, y: Tensor, noise: list[Tensor] | bool | None = None) -> Tensor:
         """Degrade a batch of photos.
@@ -39,10 +41,12 @@ class DegradationNetwork(nn.Module):
             z = []
         else:
             z = self._checked(noise, y)
-        return self.degrade(y, z)
+        x = self.degrade(y, z)
+        return bicubic_downsample(y, self.scale) + x if self.skip else x
 
     def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
-        """``G(y; z)`` for given maps ``z``, one an injection; no maps at all mean no noise."""
+        """``G(y; z)`` for given maps ``z``, one an injection; no maps at all mean no noise. With :attr:`skip`, what
+        is added to the bicubic LR of ``y``."""
         raise NotImplementedError
 
     def noise_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
@@ -72,6 +76,14 @@ class DegradationNetwork(nn.Module):
         source = y.device if generator is None else generator.device
         sizes = self.noise_sizes(*y.shape[-2:])
         return [torch.randn(len(y), 1, *size, generator=generator, device=source).to(y.device) for size in sizes]
+
+    def begin_at_bicubic(self, last: nn.Conv2d) -> None:
+        """Set :attr:`skip`, and the layer that gives the output to a tenth of its usual weights and no bias, so that
+        an untrained generator is nearly a bicubic downsampler."""
+        self.skip = True
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias.zero_()
 
     def inject(self, k: int, h: Tensor, z: list[Tensor]) -> Tensor:
         """Features ``h`` after the ``k``-th injection, or as they are where there is no noise."""

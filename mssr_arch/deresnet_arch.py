@@ -26,6 +26,7 @@ class DeResnet(DegradationNetwork):
     """Probabilistic degradation generator with residual blocks at HR size (Lee et al., 2022; body as in DSGAN).
 
     Noise enters before each residual block, at HR size. The output is squashed by a sigmoid, hence in (0, 1).
+    With scale 1 the network reads the bicubic LR and works at LR size, at a sixteenth of the cost.
 
     Args:
         num_in_ch (int): Channels of the HR photo.
@@ -35,6 +36,8 @@ class DeResnet(DegradationNetwork):
         scale (int): 1, 2 or 4; H x W becomes ceil(H / scale) x ceil(W / scale).
         noise_std (float): Standard deviation of the injected noise; 0 builds the deterministic ablation, which has
             no injections and no weights for them.
+        skip (bool): Add the output, without sigmoid, to the bicubic LR: training begins at bicubic downsampling, and
+            the network learns only what a camera does beyond it. Not published; for small budgets.
 
     Raises:
         UserError: A keyword has an impossible value.
@@ -48,11 +51,13 @@ class DeResnet(DegradationNetwork):
         num_block: int = 8,
         scale: int = 4,
         noise_std: float = 0.1,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
         require_choice(name, 'scale', scale, (1, 2, 4))
         require_count(name, num_in_ch=num_in_ch, num_out_ch=num_out_ch, num_feat=num_feat, num_block=num_block)
+        require_choice(name, 'skip', skip, (False, True))
         require_non_negative(name, noise_std=noise_std)
         self.scale = scale
 
@@ -65,12 +70,15 @@ class DeResnet(DegradationNetwork):
             down_sample += [nn.Conv2d(num_feat, num_feat, 3, stride=2, padding=1), nn.PReLU()]
         self.down_sample = nn.Sequential(*down_sample)
         self.block_output = nn.Conv2d(num_feat, num_out_ch, 3, padding=1)
+        if skip:
+            self.begin_at_bicubic(self.block_output)
 
     def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
         h = self.block_input(y)
         for k, block in enumerate(self.res_blocks):
             h = block(self.inject(k, h, z))
-        return self.block_output(self.down_sample(h)).sigmoid()
+        x = self.block_output(self.down_sample(h))
+        return x if self.skip else x.sigmoid()
 
     def noise_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         return [(height, width)] * self.num_noise

@@ -125,6 +125,8 @@ class DegradationHAN(DegradationNetwork):
             memory; those of the head then keep the size.
         use_checkpoint (bool): Recompute each group in the backward pass instead of keeping its activations: memory of
             about one group instead of ``num_group``, for one more forward pass.
+        skip (bool): Add the output to the bicubic LR: training begins at bicubic downsampling, and the network learns
+            only what a camera does beyond it. Not published; for small budgets.
 
     Raises:
         UserError: A keyword has an impossible value.
@@ -142,12 +144,14 @@ class DegradationHAN(DegradationNetwork):
         noise_std: float = 0.1,
         downsample: str = 'head',
         use_checkpoint: bool = False,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
         require_choice(name, 'scale', scale, (1, 2, 4))
         require_choice(name, 'downsample', downsample, ('head', 'tail'))
         require_choice(name, 'use_checkpoint', use_checkpoint, (False, True))
+        require_choice(name, 'skip', skip, (False, True))
         require_count(name, num_in_ch=num_in_ch, num_out_ch=num_out_ch, num_feat=num_feat, num_group=num_group)
         require_count(name, num_block=num_block, reduction=reduction)
         require_non_negative(name, noise_std=noise_std)
@@ -170,6 +174,8 @@ class DegradationHAN(DegradationNetwork):
         self.last = conv3(num_feat * 2, num_feat)
         downsampling = [conv3(num_feat, num_feat, 2) for _ in range(halvings)] if downsample == 'tail' else []
         self.tail = nn.Sequential(*downsampling, conv3(num_feat, num_out_ch))
+        if skip:
+            self.begin_at_bicubic(self.tail[-1])
 
     def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
         first = h = self.head(y)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DeResnet
 from mssr_arch.han_arch import LayerAttention
+from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.noise_injection import NoiseInjection
 from mssr_compat.errors import UserError
 
@@ -18,6 +19,9 @@ PROBABILISTIC = {
     'deresnet_x1': {'type': 'DeResnet', 'num_feat': 8, 'num_block': 2, 'scale': 1},
     'deresnet_x2': {'type': 'DeResnet', 'num_feat': 8, 'num_block': 2, 'scale': 2},
     'deresnet_x4': {'type': 'DeResnet', 'num_feat': 8, 'num_block': 2, 'scale': 4},
+    'deresnet_skip_x1': {'type': 'DeResnet', 'num_feat': 8, 'num_block': 2, 'scale': 1, 'skip': True},
+    'deresnet_skip_x4': {'type': 'DeResnet', 'num_feat': 8, 'num_block': 2, 'scale': 4, 'skip': True},
+    'han_skip': {'type': 'DegradationHAN', **SMALL_HAN, 'skip': True},
     'han_1_group': {'type': 'DegradationHAN', **SMALL_HAN, 'num_group': 1},
     'han_2_groups': {'type': 'DegradationHAN', **SMALL_HAN},
     'han_3_groups_x2': {'type': 'DegradationHAN', **SMALL_HAN, 'num_group': 3, 'scale': 2},
@@ -209,6 +213,8 @@ def test_dsgan_keeps_the_size_and_takes_no_noise():
     [
         (DeResnet, {'scale': 3}, ['DeResnet', 'scale is 3', '1, 2, 4']),
         (DeResnet, {'scale': True}, ['scale is true']),
+        (DeResnet, {'skip': 1}, ['skip is 1', 'false, true']),
+        (DegradationHAN, {'skip': None}, ['skip is null', 'false, true']),
         (DeResnet, {'num_block': 0}, ['num_block is 0']),
         (DeResnet, {'num_feat': '64'}, ['num_feat is 64']),
         (DeResnet, {'noise_std': -0.1}, ['noise_std is -0.1']),
@@ -238,3 +244,16 @@ def test_maps_that_do_not_fit_are_named():
         network(y, noise=[maps[0], maps[1][:1]])
     with pytest.raises(UserError, match='noise is True'):
         network(y, noise=True)
+
+
+@pytest.mark.parametrize('scale', [1, 2, 4])
+@pytest.mark.parametrize('options', [{'type': 'DeResnet', 'num_feat': 8, 'num_block': 2},
+                                     {'type': 'DegradationHAN', **SMALL_HAN}], ids=lambda options: options['type'])
+@torch.no_grad()
+def test_with_skip_training_begins_near_bicubic_downsampling(options, scale):
+    torch.manual_seed(0)
+    y = torch.rand(2, 3, 21, 18)
+    network, published = (build_network({**options, 'scale': scale, 'skip': skip}) for skip in (True, False))
+    from_bicubic = [(net(y) - bicubic_downsample(y, scale)).abs().mean() for net in (network, published)]
+    assert from_bicubic[0] < min(0.05, 0.5 * from_bicubic[1])
+    assert network.state_dict().keys() == published.state_dict().keys()

@@ -10,7 +10,7 @@ from mssr_compat.errors import UserError
 
 @pytest.mark.parametrize('filter', ['wavelet', 'gaussian', 'average', None])
 @pytest.mark.parametrize('net', ['fsd', 'patch_s1', 'patch_s2'])
-@pytest.mark.parametrize('norm', ['instance', 'batch'])
+@pytest.mark.parametrize('norm', ['instance', 'batch', None])
 def test_gradients_reach_every_parameter_and_the_image(filter, net, norm):
     torch.manual_seed(0)
     network = build_network({'type': 'WaveletDiscriminator', 'filter': filter, 'net': net, 'norm': norm})
@@ -58,6 +58,34 @@ def test_bands_matter_to_the_wavelet_filter_alone():
     assert WaveletDiscriminator(filter='gaussian', bands='mean').net.net[0].in_channels == 3
 
 
+def test_without_a_norm_the_strength_of_noise_is_seen():
+    """An instance norm divides by it: twice the noise gives D's last layers the same features, but for the border."""
+    torch.manual_seed(0)
+    x, scores = 0.1 * torch.randn(4, 3, 64, 64), {}
+    for norm in ('instance', None):
+        network = WaveletDiscriminator(norm=norm, gain=1.0).eval()
+        network.net.net[0].bias.data.zero_()  # a stand-in for D's training, which finds what is linear in the noise
+        with torch.no_grad():
+            weak, strong = (network(factor * x)[..., 4:-4, 4:-4].std() for factor in (1, 2))
+        scores[norm] = (strong / weak).item()
+    assert 0.9 < scores['instance'] < 1.1 and scores[None] > 1.5
+
+
+def test_gain_centres_and_amplifies_the_bands():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 16, 16)
+    network = WaveletDiscriminator(norm=None, gain=8.0).eval()
+    with torch.no_grad():
+        assert torch.equal(network(x), network.net(8 * (network.filter.high(x) - 0.5)))
+        assert torch.equal(network(torch.full_like(x, 0.25)), network.net(torch.zeros(1, 9, 8, 8)))
+
+
+@pytest.mark.parametrize('net', ['fsd', 'patch_s1', 'patch_s2'])
+def test_width(net):
+    widths = [m.out_channels for m in WaveletDiscriminator(net=net, num_feat=8).modules() if hasattr(m, 'out_channels')]
+    assert widths == [8, 16, 32, 1]
+
+
 def test_fixed_filters_are_not_saved():
     for filter in ('wavelet', 'gaussian', 'average', None):
         names = WaveletDiscriminator(filter=filter).state_dict()
@@ -77,7 +105,9 @@ def test_fixed_filters_follow_the_device_and_type():
         ({'filter': False}, ['filter is false']),
         ({'bands': 'sum'}, ['bands is sum', 'concat, mean']),
         ({'net': 'FSD'}, ['net is FSD', 'fsd, patch_s1, patch_s2']),
-        ({'norm': None}, ['norm is null', 'instance, batch']),
+        ({'norm': 'none'}, ['norm is none', 'instance, batch, null']),
+        ({'gain': -1}, ['gain is -1']),
+        ({'num_feat': 0}, ['num_feat is 0']),
         ({'num_in_ch': 0}, ['num_in_ch is 0']),
         ({'filter': 'gaussian', 'kernel_size': 6}, ['kernel_size is 6', 'odd']),
     ],
