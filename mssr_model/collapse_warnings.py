@@ -9,6 +9,7 @@ SAME_DRAWS = 0.1  # levels between draws, below which files hold the same pictur
 AS_BICUBIC = 1.5  # levels from bicubic LR
 FAR_FROM_REAL = 1.5  # of bicubic LR, in units of the distance between real photos: there is something to learn
 NO_BETTER = 0.95  # of bicubic's distance
+OTHER_SPECTRUM = 3.0  # dB from the real one, and half as much again as bicubic's; under 2 in sound runs
 SATURATED = 0.03  # D's mean error on either side
 BLIND = 0.02  # between D's mean scores
 DRIFT = 10.0  # levels between local colours; 5 in sound runs
@@ -33,7 +34,7 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
     """Warnings by name, in the order of their weight; empty for a healthy run.
 
     The names are ``diverged``, ``no_adversary``, ``loud_adversary``, ``same_draws``, ``bicubic``, ``no_better``,
-    ``saturated``, ``blind``, ``color``, ``noisy``.
+    ``spectrum``, ``saturated``, ``blind``, ``color``, ``noisy``.
     """
     g, bicubic, real = figures.generated, figures.bicubic, figures.real
     if not math.isfinite(g['haar_distance']):
@@ -66,6 +67,11 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
                               f'({bicubic["haar_distance"]:.1f}). If that lasts, change train.gan_opt.loss_weight: '
                               + ('down.' if g['color_drift'] > DRIFT else
                                  'up where LR looks clean, down where it shows artefacts.'))
+    if g['spectrum_distance'] > max(OTHER_SPECTRUM, 1.5 * bicubic['spectrum_distance']):
+        found['spectrum'] = (f'Fine detail is lost or exaggerated: the spectrum is {g["spectrum_distance"]:.1f} dB '
+                             f'from that of real LR, and bicubic LR {bicubic["spectrum_distance"]:.1f} dB. Train '
+                             'longer; if that lasts, change train.gan_opt.loss_weight: up where LR looks smooth, down '
+                             'where it shows artefacts.')
     real_score, fake_score = state.real_score, state.fake_score
     if real_score > 1 - SATURATED and fake_score < SATURATED:
         found['saturated'] = (f'The discriminator is saturated (real {real_score:.2f}, generated {fake_score:.2f}): it '
