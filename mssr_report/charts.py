@@ -9,7 +9,7 @@ from mssr_report.markup import number, text
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#000000', '#E69F00', '#56B4E9')
 DASHES = ('', '7 4', '2 3', '9 3 2 3', '4 2', '12 4', '1 4')
 WIDTH, HEIGHT = 520, 300
-LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 46
+LEFT, RIGHT, TOP, BOTTOM = 74, 14, 12, 46
 MOST_POINTS = 300  # of a line; more are averaged in groups
 
 

@@ -182,7 +182,8 @@ def torn(content):
 
 def foreign(content):
     return (b'\xff\xfe\n[1]\n"x"\n{"iter": "a", "dataset": "b"}\n'
-            b'{"iter": 4, "dataset": "b", "metrics": {"psnr": "x"}}\n{"iter": 5, "dataset": "b", "metrics": {}, "figures": {"haar_distance": 1}, "warnings": {}}\n')
+            b'{"iter": 4, "dataset": "b", "metrics": {"psnr": "x"}}\n'
+            b'{"iter": 5, "dataset": "b", "metrics": {}, "figures": {"haar_distance": 1}, "warnings": {}}\n')
 
 
 def flipped(content):
