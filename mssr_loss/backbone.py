@@ -112,13 +112,19 @@ def find_weights(backbone: Backbone, weights: str | None, key: str) -> Path:
             raise UserError(f'{key}: there is no file {path}; it should be {backbone.title}\'s {backbone.file} from '
                             f'{_URL}{backbone.file}')
         return path
-    folders = [Path('weights'), _REPOSITORY / 'weights', Path(torch.hub.get_dir()) / 'checkpoints']
+    return local_weights(backbone) or _download(backbone, _hub_folder() / backbone.file, key)
+
+
+def local_weights(backbone: Backbone) -> Path | None:
+    """Path of the backbone's weight file on this machine, or None; nothing is downloaded."""
+    folders = [Path('weights'), _REPOSITORY / 'weights', _hub_folder()]
     if os.environ.get('MSSR_WEIGHTS'):
         folders.insert(0, Path(os.environ['MSSR_WEIGHTS']).expanduser())
-    for folder in folders:
-        if (folder / backbone.file).is_file():
-            return folder / backbone.file
-    return _download(backbone, folders[-1] / backbone.file, key)
+    return next((folder / backbone.file for folder in folders if (folder / backbone.file).is_file()), None)
+
+
+def _hub_folder() -> Path:
+    return Path(torch.hub.get_dir()) / 'checkpoints'
 
 
 def _download(backbone: Backbone, path: Path, key: str) -> Path:

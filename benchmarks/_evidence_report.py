@@ -1,0 +1,191 @@
+"""The tables of a run, in Markdown, with a plain statement for each claim."""
+
+import math
+
+from _evidence_measure import LPIPS, METRICS
+from _evidence_plan import GENERATORS, ROWS
+from _evidence_statistics import gap_share, over_seeds, paired
+from _evidence_time import as_text
+from _evidence_truth import TRUTH_FIGURES
+
+from mssr_metric import FIGURES
+
+BASELINES = ('interpolation', 'bicubic', 'deterministic')
+#: claim: (row, row before)
+CLAIMS = {
+    'Probabilistic degradation beats deterministic degradation': ('probabilistic', 'deterministic'),
+    'Two generators beat one': ('mixed', 'probabilistic'),
+    'Collaboration adds to it': ('collaboration', 'mixed'),
+    'Adaptation adds to it': ('full', 'collaboration'),
+    'Three generators beat two (with one network more)': ('three', 'full'),
+    'The full method beats bicubic interpolation': ('full', 'interpolation'),
+    'The full method beats SR trained on bicubic LR': ('full', 'bicubic'),
+    'The full method beats SR trained on a deterministic generator': ('full', 'deterministic'),
+}
+RULE = ('Rule: a claim *holds* for a figure where the 95 % interval of the difference, paired by validation image '
+        "(Student's t; each image's figures are first averaged over the seeds), lies above zero; it *does not hold* "
+        'where it lies below; else it is *not resolved*. The interval speaks of other images of this kind; it says '
+        'nothing of other seeds, of which the deviation is in the first table.')
+TITLES = {'psnr_mssr': 'PSNR, mssr', 'ssim_mssr': 'SSIM, mssr', 'psnr_basicsr': 'PSNR, basicsr',
+          'ssim_basicsr': 'SSIM, basicsr', LPIPS: 'LPIPS'}  # fmt: skip
+
+
+def summarize(results: dict) -> dict:
+    """All that the tables say, from the figures in ``results``: to be kept beside them."""
+    figures = results['figures']
+    metrics = [*METRICS, *([LPIPS] if any(LPIPS in next(iter(found.values())) for found in figures.values()) else [])]
+    summary = {'rows': {}, 'differences': {}, 'claims': {}, 'gap': {}}
+
+    def of(row, metric):
+        return {seed: found[metric] for seed, found in figures[row].items()}
+
+    def difference(row, other, metric):
+        return paired(of(row, metric), of(other, metric), lower_is_better=metric == LPIPS).as_dict()
+
+    for row in figures:
+        summary['rows'][row] = {metric: dict(zip(('mean', 'deviation'), over_seeds(of(row, metric)), strict=True))
+                                for metric in metrics}
+        for other in BASELINES:
+            if other in figures and row not in (other, 'interpolation'):
+                summary['differences'][f'{row} - {other}'] = {m: difference(row, other, m) for m in metrics}
+        if {'bicubic', 'oracle'} <= set(figures):
+            summary['gap'][row] = gap_share(*(of(name, 'psnr_mssr') for name in (row, 'bicubic', 'oracle')))
+    for claim, (row, other) in CLAIMS.items():
+        if {row, other} <= set(figures):
+            summary['claims'][claim] = {metric: difference(row, other, metric) for metric in metrics}
+    return summary
+
+
+def to_markdown(results: dict) -> str:
+    """The whole report; ``results`` with its ``summary``."""
+    world, summary = results['world'], results['summary']
+    seeds = sorted({seed for found in results['figures'].values() for seed in found if seed})
+    counts = ', '.join(f'{count} in `{role}`' for role, count in world['counts'].items())
+    machine = results['machine']
+    lines = [
+        f'# Evidence: `{world["name"]}`', '',
+        f'Photos: {counts}. {len(results["images"])} validation pairs, which no training saw. '
+        f'Size `{results["size"]}`, {_plural(len(seeds), "seed")} ({", ".join(seeds) or "none yet"}). '
+        f'{machine["device"]}, torch {machine["versions"]["torch"]}, '
+        f'{_plural(machine["threads"], "thread")} a process; {as_text(sum(results["seconds"].values()))} of computing '
+        'in all.', '', f'Command: `{results["command"]}`', '',
+    ]  # fmt: skip
+    if results['unfinished']:
+        lines += [f'**Not finished:** {", ".join(results["unfinished"])}. What follows lacks them.', '']
+    if world['known']:
+        camera = ', '.join(f'{name} {low:g} to {high:g}' for name, (low, high) in world['known']['camera'].items())
+        lines += [f'The degradation is known: {camera}.', '']
+    lines += ['## Figures', '', *_figures(results), '', '## Differences', '', *_differences(summary), '']
+    lines += ['## What holds', '', *statements(summary), '', RULE, '']
+    if results['generators']:
+        lines += ['## Stage 1', '', *_generators(results['generators']), '']
+    lines += ['## Pictures', '', '![PSNR and SSIM against interpolation](plot.svg)', '']
+    lines += [f'![{name} image](pictures_{name}.png)\n' for name in results['shown']]
+    return '\n'.join(lines)
+
+
+def statements(summary: dict) -> list[str]:
+    """A line for each claim."""
+    lines = []
+    for claim, found in summary['claims'].items():
+        parts = [f'{found[metric]["verdict"]} in {TITLES[metric].split(",")[0]}: {_signed(found[metric], metric)}'
+                 for metric in ('psnr_mssr', 'ssim_mssr', LPIPS) if metric in found]  # fmt: skip
+        lines.append(f'- {claim}: {"; ".join(parts)}.')
+    gap = summary['gap'].get('full')
+    if gap:
+        enough = 'holds' if gap['share'] >= 0.5 else 'does not hold'
+        lines.append(f'- The full method closes half of the gap between bicubic-trained SR and the oracle: {enough} '
+                     f'({gap["share"]:.0%}, {gap["low"]:.0%} to {gap["high"]:.0%}).')
+    elif 'oracle' in summary['gap'] and summary['gap']['oracle'] is None:
+        lines.append('- The oracle is not better than bicubic-trained SR with an interval above zero: there is no gap '
+                     'to close a part of.')
+    return lines or ['Too few rows for any claim.']
+
+
+def _figures(results: dict) -> list[str]:
+    summary = results['summary']
+    metrics = [metric for metric in TITLES if metric in next(iter(summary['rows'].values()))]
+    gap = bool(summary['gap'])
+    head = ['', *(TITLES[metric] for metric in metrics), *(['share of the gap'] if gap else [])]
+    rows = []
+    for row, figures in summary['rows'].items():
+        cells = [_with_deviation(figures[metric], metric) for metric in metrics]
+        if gap:
+            share = summary['gap'].get(row)
+            cells.append(f'{share["share"]:.0%} ({share["low"]:.0%} to {share["high"]:.0%})' if share else '–')
+        rows.append([f'{ROWS[row].title} (`{row}`)', *cells])
+    notes = ['Means over the validation images, and over the seeds with their deviation where there are several. All '
+             'rows but the first are ensembles of two equal networks with the same initial weights, crops, batches and '
+             'iterations; `three` has three.']  # fmt: skip
+    if LPIPS not in metrics:
+        notes.append("LPIPS was not measured: AlexNet's weights are not on this machine.")
+    return [*table(head, rows), '', *notes]
+
+
+def _differences(summary: dict) -> list[str]:
+    rows = [[f'`{name}`', *(_signed(found[metric], metric) for metric in ('psnr_mssr', 'ssim_mssr', 'psnr_basicsr'))]
+            for name, found in summary['differences'].items()]  # fmt: skip
+    head = ['', 'PSNR, mssr (95 % interval)', 'SSIM, mssr (95 % interval)', 'PSNR, basicsr (95 % interval)']
+    return table(head, rows)
+
+
+def _generators(generators: dict) -> list[str]:
+    """Figures against real LR of the training set and, in a known world, against the truth; means over the seeds."""
+    def mean(found, *keys):
+        values = []
+        for one in found.values():
+            for key in keys:
+                one = (one or {}).get(key)
+            if one is not None:
+                values.append(one)
+        return sum(values) / len(values) if values else math.nan
+
+    names = [name for name in GENERATORS if name in generators]
+    first = generators[names[0]]
+    figures = [f for f in FIGURES if not math.isnan(mean(first, 'training_photos', 'generated', f))]
+    head = ['against the training photos', *(f'`{name}`' for name in names), 'bicubic LR', 'real LR']
+    rows = [[f'{figure.replace("_", " ")} ({FIGURES[figure][0] or FIGURES[figure][1]})',
+             *(_number(mean(generators[name], 'training_photos', 'generated', figure)) for name in names),
+             *(_number(mean(first, 'training_photos', column, figure)) for column in ('bicubic', 'real'))]
+            for figure in figures]  # fmt: skip
+    lines = [*table(head, rows), '', 'Each figure is explained in docs/degradation_metrics.md.']
+    if any(one['truth'] for one in first.values()):
+        head = ['against the truth', *(f'`{name}`' for name in names), 'bicubic LR', 'other true photos', 'truth']
+        rows = [[f'{figure.replace("_", " ")}{f" ({unit})" if unit else ""}',
+                 *(_number(mean(generators[name], 'truth', 'generated', figure)) for name in names),
+                 *(_number(mean(first, 'truth', column, figure)) for column in ('bicubic', 'truth_again', 'truth'))]
+                for figure, (unit, _) in TRUTH_FIGURES.items()]  # fmt: skip
+        notes = '; '.join(f'{name.replace("_", " ")}: {about}' for name, (_, about) in TRUTH_FIGURES.items())
+        lines += ['', *table(head, rows), '', f'On the validation photos, which no stage saw. {notes}. What other true '
+                  'photos differ by is what a perfect generator would.']  # fmt: skip
+    return lines
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table, numbers to the right."""
+    return [f'| {" | ".join(cells)} |' for cells in (head, ['---', *['---:'] * (len(head) - 1)], *rows)]
+
+
+def _digits(metric: str) -> int:
+    return 2 if metric.startswith('psnr') else 4
+
+
+def _with_deviation(figure: dict, metric: str) -> str:
+    deviation = figure['deviation']
+    shown = '' if deviation is None or math.isnan(deviation) else f' ± {deviation:.{_digits(metric)}f}'
+    return f'{figure["mean"]:.{_digits(metric)}f}{shown}'
+
+
+def _signed(found: dict, metric: str) -> str:
+    """``+0.310 (+0.120 to +0.500)``"""
+    digits = 3 if metric.startswith('psnr') else 4
+    mean, low, high = (f'{found[key]:+.{digits}f}' for key in ('mean', 'low', 'high'))
+    return f'{mean} ({low} to {high})'
+
+
+def _number(value: float) -> str:
+    return '–' if math.isnan(value) else f'{value:.2f}'
+
+
+def _plural(count: int, noun: str) -> str:
+    return f'{count} {noun}{"" if count == 1 else "s"}'

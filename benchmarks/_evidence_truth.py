@@ -1,0 +1,93 @@
+"""A learned degradation against the known one, on the same photos."""
+
+import math
+
+import torch
+from _evidence_world import SCALE, World, read_rgb
+from known_degradation import KnownDegradation
+from torch import Tensor, nn
+
+from mssr_arch.imresize import bicubic_downsample
+from mssr_compat.checkpoint import load_into, read_weights
+from mssr_metric.degradation_metrics import diversity
+from mssr_metric.noise_level import noise_level
+from mssr_metric.photo_sets import as_8bit, haar_bands
+from mssr_metric.spectrum import radial_spectrum, spectrum_gap
+
+DRAWS = 8  # of each photo
+SIDE = 64  # LR pixels of the middle of each photo
+
+#: figure: unit and meaning
+TRUTH_FIGURES = {
+    'noise_level': ('levels', 'noise on flat regions'),
+    'spectrum_distance': ('dB', 'difference of the radial power spectrum from the truth'),
+    'mean_difference': ('levels', 'difference between the mean of eight draws and that of eight true photos, root mean '
+                        'square: colour, blur and what is left of the noise'),
+    'detail': ('', 'contrast of fine detail in the mean of the draws; the truth is 1, more is sharper'),
+    'diversity': ('levels', 'deviation of a pixel between draws'),
+}  # fmt: skip
+
+
+def load_camera(world: World) -> KnownDegradation:
+    """The known degradation of a world."""
+    camera = KnownDegradation(SCALE)
+    load_into(camera, read_weights(world.camera), world.camera)
+    return camera.eval()
+
+
+@torch.no_grad()
+def compare_with_truth(net: nn.Module, world: World) -> dict[str, dict[str, float]]:
+    """Figures (see :data:`TRUTH_FIGURES`) of a generator, of bicubic LR, and of other draws of the truth.
+
+    The photos are the middles of the validation photos, which no stage was trained on. The last column is what a
+    perfect generator would get with as few draws.
+
+    Raises:
+        UserError: a photo is under 32 LR pixels a side.
+    """
+    photos = [_middle(hr) for hr, _ in world.pairs.values()]
+    camera = load_camera(world)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        truth, again, third, generated = ([_draws(source, y) for y in photos]
+                                          for source in (camera, camera, camera, net))  # fmt: skip
+    bicubic = [as_8bit(bicubic_downsample(y[None], SCALE)).expand(DRAWS, -1, -1, -1) for y in photos]
+    columns = {'truth': truth, 'generated': generated, 'bicubic': bicubic, 'truth_again': again}
+    return {name: _figures(draws, truth, third) for name, draws in columns.items()}
+
+
+def _middle(path) -> Tensor:
+    photo = read_rgb(path)
+    height, width = (min(side // SCALE, SIDE) * SCALE for side in photo.shape[:2])
+    top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
+    return torch.from_numpy(photo[top:top + height, left:left + width].copy()).permute(2, 0, 1).float() / 255
+
+
+def _draws(net: nn.Module, y: Tensor) -> Tensor:
+    """(D, 3, h, w), 8-bit values."""
+    return torch.cat([as_8bit(net(y[None])) for _ in range(DRAWS)])
+
+
+def _figures(draws: list[Tensor], truth: list[Tensor], third: list[Tensor]) -> dict[str, float]:
+    first, true_first = [some[0] for some in draws], [some[0] for some in truth]
+    means, true_means = [some.mean(0) for some in draws], [some.mean(0) for some in truth]
+    squares = [(a - b).square().mean() for a, b in zip(means, true_means, strict=True)]
+    return {
+        'noise_level': noise_level(first),
+        'spectrum_distance': spectrum_gap(radial_spectrum(first), radial_spectrum(true_first)),
+        'mean_difference': 255 * math.sqrt(sum(squares) / len(squares)),
+        'detail': _detail(means, true_means, [some.mean(0) for some in third]),
+        'diversity': math.sqrt(sum(diversity(some) ** 2 for some in draws) / len(draws)),
+    }
+
+
+def _detail(means: list[Tensor], true_means: list[Tensor], third: list[Tensor]) -> float:
+    """Contrast of fine detail (the Haar transform's three bands) over that of the truth.
+
+    Both are judged by their correlation with other draws of the truth, whose noise is independent of theirs.
+    """
+    above = below = 0.0
+    for photos in zip(means, true_means, third, strict=True):
+        ours, theirs, judge = (haar_bands(photo)[1] for photo in photos)
+        above, below = above + (ours * judge).sum().item(), below + (theirs * judge).sum().item()
+    return above / below if below else math.nan

@@ -1,0 +1,101 @@
+"""A camera whose degradation is known, so that what was learned can be compared with the truth.
+
+It is registered with BasicSR only where the benchmark imports it, and stands in ``degradations:`` like a trained
+generator. The same class makes the world's real LR photos.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import mssr_compat  # noqa: F401, I001  (shims before BasicSR's first import)
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+
+from mssr_arch.checks import require_count
+from mssr_arch.degradation_base import DegradationNetwork
+from mssr_arch.imresize import mirrored
+
+#: setting: (lowest, highest) value; each photo has values of its own, drawn evenly between them
+DEFAULTS = {
+    'blur': (1.4, 2.2),  # deviation of the lens's Gaussian blur, HR pixels
+    'anisotropy': (0.9, 1.1),  # horizontal over vertical deviation
+    'full_well': (90.0, 130.0),  # photons that saturate a pixel; shot noise has variance signal / full_well
+    'read_noise': (0.012, 0.022),  # deviation, as a part of full scale
+    'jpeg_quality': (80.0, 95.0),
+}
+
+
+@ARCH_REGISTRY.register()
+class KnownDegradation(DegradationNetwork):
+    """Lens blur, area downsampling, shot and read noise, JPEG, in 8 bits; no part of it is learned.
+
+    The ranges of its settings are buffers, so that a checkpoint brings them. Everything random comes from one number
+    of torch's global generator (of the CPU); ``noise`` of :meth:`forward` is not looked at. It computes on the CPU in
+    float32, and its output goes back to where the photos are.
+
+    Args:
+        scale (int): from 1; H x W becomes ceil(H / scale) x ceil(W / scale).
+    """
+
+    def __init__(self, scale: int = 4) -> None:
+        super().__init__()
+        require_count(type(self).__name__, scale=scale)
+        self.scale = scale
+        self.noises = nn.ModuleList()
+        for name, (low, high) in DEFAULTS.items():
+            self.register_buffer(name, torch.tensor([low, high], dtype=torch.float64))
+
+    def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
+        random = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        return torch.stack([self.shoot(photo, random) for photo in y]).to(y)
+
+    def noise_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        return []
+
+    @torch.no_grad()
+    def shoot(self, photo: Tensor, random: torch.Generator) -> Tensor:
+        """Photograph one clean photo.
+
+        Args:
+            photo: (3, H, W) RGB in [0, 1], any H, W.
+            random: source of the settings and of the noise, on the CPU.
+
+        Returns:
+            (3, ceil(H / scale), ceil(W / scale)), RGB in [0, 1], 8-bit values, on the CPU.
+        """
+        blur, ratio, full_well, read_noise, quality = (self._setting(name, random) for name in DEFAULTS)
+        with torch.autocast('cpu', enabled=False):
+            light = _blurred(photo.detach().float().cpu(), blur * ratio**0.5, blur / ratio**0.5)
+            light = F.avg_pool2d(light[None], self.scale, ceil_mode=True)[0].clamp(0, 1)
+            light = torch.poisson(light * full_well, generator=random) / full_well
+            light = light + read_noise * torch.randn(light.shape, generator=random)
+        return _through_jpeg(light, round(quality))
+
+    def _setting(self, name: str, random: torch.Generator) -> float:
+        low, high = getattr(self, name).tolist()
+        return low + (high - low) * torch.rand((), generator=random, dtype=torch.float64).item()
+
+
+def _blurred(photo: Tensor, across: float, down: float) -> Tensor:
+    """Gaussian blur of (3, H, W) by deviations in pixels; borders are mirrored."""
+    for dim, deviation in ((-1, across), (-2, down)):
+        reach = max(1, round(4 * deviation))
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation) ** 2)
+        kernel = (kernel / kernel.sum()).view((1, 1, 1, -1) if dim == -1 else (1, 1, -1, 1))
+        length = photo.shape[dim]
+        photo = F.conv2d(photo.index_select(dim, mirrored(length, reach, length + reach))[:, None], kernel)[:, 0]
+    return photo
+
+
+def _through_jpeg(light: Tensor, quality: int) -> Tensor:
+    """(3, h, w) RGB to 8 bits, compressed and read again, RGB in [0, 1]."""
+    bgr = (light.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()[..., ::-1]
+    _, code = cv2.imencode('.jpg', np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    rgb = np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1].transpose(2, 0, 1))
+    return torch.from_numpy(rgb).float() / 255
