@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from os import path as osp
 from pickle import UnpicklingError
 from unittest.mock import patch
@@ -62,6 +62,8 @@ def _run(module, pipeline, root_path, guard):
     _forget_loggers()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
+        # A line that a full disk does not take is lost; logging would print a traceback for each.
+        stack.enter_context(patch.object(logging, 'raiseExceptions', False))
         replacements = {
             f'{module.__name__}.parse_options': functools.partial(parse_options, folder=folder),
             'basicsr.train.MessageLogger': PunctualMessageLogger,
@@ -88,7 +90,8 @@ def _run(module, pipeline, root_path, guard):
         except OSError as error:
             if error.errno not in _OF_THE_DISK:
                 raise
-            sys.stderr.write(f'error: {error.filename or "a file"}: {error.strerror}\n')
+            file = error.filename2 or error.filename or 'a picture, record or log of this run'  # 2: copied to
+            sys.stderr.write(f'error: {file}: {error.strerror}\n')
             sys.exit(2)
         finally:
             _end_workers()
@@ -121,7 +124,8 @@ def _forget_loggers():
     basicsr_logger.initialized_logger.clear()
     logger = logging.getLogger('basicsr')
     for handler in list(logger.handlers):
-        handler.close()
+        with suppress(OSError):  # the disk did not take its last lines
+            handler.close()
         logger.removeHandler(handler)
 
 

@@ -233,6 +233,24 @@ def test_a_disk_that_fills_up_with_anything_else_ends_in_a_sentence_too(monkeypa
     assert train(monkeypatch, tmp_path, opt, '--auto_resume') == 0
 
 
+def test_a_log_that_the_disk_does_not_take(monkeypatch, capfd, tmp_path, world):
+    """Each line would be a traceback; and the option file that is copied first is not the file to blame."""
+    def full(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr('logging.FileHandler.flush', full, raising=False)
+        assert train(patched, tmp_path, six(world, 'stage1')) == 0
+    assert 'Logging error' not in capfd.readouterr().err
+
+    def copy_opt_file(source, folder):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source, None, f'{folder}/stage1.yml')
+
+    monkeypatch.setattr('basicsr.train.copy_opt_file', copy_opt_file)
+    assert train(monkeypatch, tmp_path, six(world, 'stage1')) == 2
+    assert f"{experiment(tmp_path, 'stage1')}/stage1.yml: No space left" in capfd.readouterr().err
+
+
 def test_a_folder_that_cannot_be_flushed(monkeypatch, tmp_path):
     """Some network file systems do not know how to; what is in the file is flushed all the same."""
     flush = os.fsync
