@@ -109,7 +109,8 @@ class Measurer:
                 self.interpolate()
                 figures[row] = {'': self.row(row, 0, None)}
                 continue
-            found = {str(seed): self.row(row, seed, parts[row_name(row, seed)]) for seed in seeds}
+            names = {seed: row_name(row, seed) for seed in seeds}
+            found = {str(seed): self.row(row, seed, parts[name]) for seed, name in names.items() if name in parts}
             found = {seed: value for seed, value in found.items() if value is not None}
             if found:
                 figures[row] = found

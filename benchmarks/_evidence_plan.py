@@ -229,10 +229,10 @@ class Planner:
 
 def set_iterations(train: dict, total: int) -> None:
     """Train for ``total`` iterations, with everything that is counted in iterations in proportion. In place."""
-    factor = total / train['total_iter']
+    before = train['total_iter']
 
     def scaled(value):
-        return [scaled(item) for item in value] if isinstance(value, list) else int(value * factor)
+        return [scaled(item) for item in value] if isinstance(value, list) else value * total // before
 
     train['total_iter'] = total
     if train.get('warmup_iter', -1) > 0:

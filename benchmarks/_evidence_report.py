@@ -23,9 +23,9 @@ CLAIMS = {
     'The full method beats SR trained on a deterministic generator': ('full', 'deterministic'),
 }
 RULE = ('Rule: a claim *holds* for a figure where the 95 % interval of the difference, paired by validation image '
-        "(Student's t; each image's figures are first averaged over the seeds), lies above zero; it *does not hold* "
-        'where it lies below; else it is *not resolved*. The interval speaks of other images of this kind; it says '
-        'nothing of other seeds, of which the deviation is in the first table.')
+        "(Student's t; each image's figures are first averaged over the seeds), lies above zero, and so does the mean "
+        'of each seed; it *does not hold* where all of these lie below; else it is *not resolved*. The interval speaks '
+        'of other images of this kind, and not of other seeds.')
 TITLES = {'psnr_mssr': 'PSNR, mssr', 'ssim_mssr': 'SSIM, mssr', 'psnr_basicsr': 'PSNR, basicsr',
           'ssim_basicsr': 'SSIM, basicsr', LPIPS: 'LPIPS'}  # fmt: skip
 
@@ -39,20 +39,24 @@ def summarize(results: dict) -> dict:
     def of(row, metric):
         return {seed: found[metric] for seed, found in figures[row].items()}
 
-    def difference(row, other, metric):
-        return paired(of(row, metric), of(other, metric), lower_is_better=metric == LPIPS).as_dict()
+    def differences(row, other):
+        """By metric; nothing where the rows have no seed in common."""
+        found = {m: paired(of(row, m), of(other, m), lower_is_better=m == LPIPS) for m in metrics}
+        return {metric: difference.as_dict() for metric, difference in found.items() if difference}
 
     for row in figures:
         summary['rows'][row] = {metric: dict(zip(('mean', 'deviation'), over_seeds(of(row, metric)), strict=True))
                                 for metric in metrics}
         for other in BASELINES:
             if other in figures and row not in (other, 'interpolation'):
-                summary['differences'][f'{row} - {other}'] = {m: difference(row, other, m) for m in metrics}
+                summary['differences'][f'{row} - {other}'] = differences(row, other)
         if {'bicubic', 'oracle'} <= set(figures):
             summary['gap'][row] = gap_share(*(of(name, 'psnr_mssr') for name in (row, 'bicubic', 'oracle')))
     for claim, (row, other) in CLAIMS.items():
         if {row, other} <= set(figures):
-            summary['claims'][claim] = {metric: difference(row, other, metric) for metric in metrics}
+            summary['claims'][claim] = differences(row, other)
+    for section in ('differences', 'claims'):
+        summary[section] = {name: found for name, found in summary[section].items() if found}
     return summary
 
 
@@ -150,14 +154,14 @@ def _generators(generators: dict) -> list[str]:
             for figure in figures]  # fmt: skip
     lines = [*table(head, rows), '', 'Each figure is explained in docs/degradation_metrics.md.']
     if any(one['truth'] for one in first.values()):
-        head = ['against the truth', *(f'`{name}`' for name in names), 'bicubic LR', 'other true photos', 'truth']
+        head = ['against the truth', *(f'`{name}`' for name in names), 'bicubic LR', 'truth']
         rows = [[f'{figure.replace("_", " ")}{f" ({unit})" if unit else ""}',
                  *(_number(mean(generators[name], 'truth', 'generated', figure)) for name in names),
-                 *(_number(mean(first, 'truth', column, figure)) for column in ('bicubic', 'truth_again', 'truth'))]
+                 *(_number(mean(first, 'truth', column, figure)) for column in ('bicubic', 'truth'))]
                 for figure, (unit, _) in TRUTH_FIGURES.items()]  # fmt: skip
         notes = '; '.join(f'{name.replace("_", " ")}: {about}' for name, (_, about) in TRUTH_FIGURES.items())
-        lines += ['', *table(head, rows), '', f'On the validation photos, which no stage saw. {notes}. What other true '
-                  'photos differ by is what a perfect generator would.']  # fmt: skip
+        lines += ['', *table(head, rows), '', f'On the validation photos, which no stage saw. {notes}. What the truth '
+                  "differs by is what a perfect generator would, with as few draws."]  # fmt: skip
     return lines
 
 

@@ -1,7 +1,7 @@
 """Means, deviations over seeds, and differences paired by image with their intervals."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -19,13 +19,14 @@ class Difference:
     low: float
     high: float
     images: int
+    by_seed: tuple[float, ...] = ()  #: the mean of each seed
 
     @property
     def verdict(self) -> str:
-        """``holds``: the whole interval is above zero; ``does not hold``: it is below; else ``not resolved``."""
-        if self.low > 0:
+        """``holds``: the interval and each seed are above zero; ``does not hold``: below; else ``not resolved``."""
+        if self.low > 0 and min(self.by_seed, default=1) > 0:
             return 'holds'
-        return 'does not hold' if self.high < 0 else 'not resolved'
+        return 'does not hold' if self.high < 0 and max(self.by_seed, default=-1) < 0 else 'not resolved'
 
     def as_dict(self) -> dict:
         return {**asdict(self), 'verdict': self.verdict}
@@ -42,22 +43,24 @@ def image_means(figures: Figures) -> np.ndarray:
     return np.mean([figures[seed] for seed in sorted(figures)], axis=0)
 
 
-def paired(one: Figures, other: Figures, lower_is_better: bool = False) -> Difference:
+def paired(one: Figures, other: Figures, lower_is_better: bool = False) -> Difference | None:
     """``one`` minus ``other``, paired by image, seeds averaged first; Student's interval over the images.
 
-    Seeds that only one of them has are left out, unless the other does not depend on a seed (``''``). With
-    ``lower_is_better`` the sign is turned, so that above zero ``one`` is better. For a single image the interval is the
-    whole line.
+    Seeds that only one of them has are left out, unless the other does not depend on a seed; None: they have none in
+    common. With ``lower_is_better`` the sign is turned, so that above zero ``one`` is better.
     """
-    common = set(one) & set(other)
-    if common:
-        one, other = ({seed: some[seed] for seed in common} for some in (one, other))
-    difference = image_means(one) - image_means(other)
-    return interval(-difference if lower_is_better else difference)
+    seeds = [seed for seed in sorted({*one, *other}) if all(seed in some or '' in some for some in (one, other))]
+    if not seeds:
+        return None
+    sign = -1 if lower_is_better else 1
+    differences = [sign * (np.asarray(one.get(seed, one.get(''))) - np.asarray(other.get(seed, other.get(''))))
+                   for seed in seeds]  # fmt: skip
+    by_seed = tuple(float(np.mean(difference)) for difference in differences)
+    return replace(interval(np.mean(differences, axis=0)), by_seed=by_seed)
 
 
 def interval(values: np.ndarray) -> Difference:
-    """The mean of independent values and Student's interval."""
+    """The mean of independent values and Student's interval; for a single value it is the whole line."""
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Difference(mean, -math.inf, math.inf, n)
@@ -71,7 +74,8 @@ def gap_share(row: Figures, floor: Figures, oracle: Figures) -> dict | None:
     Its interval is that of a bootstrap over images (percentiles of 10,000 resamples, seed 0). None where the oracle is
     not better than the floor with an interval above zero: there is no gap to close a part of.
     """
-    if paired(oracle, floor).low <= 0:
+    gap = paired(oracle, floor)
+    if gap is None or gap.low <= 0:
         return None
     means = np.stack([image_means(some) for some in (row, floor, oracle)])
     sample = np.random.default_rng(0).integers(means.shape[1], size=(10_000, means.shape[1]))

@@ -21,8 +21,8 @@ SIDE = 64  # LR pixels of the middle of each photo
 TRUTH_FIGURES = {
     'noise_level': ('levels', 'noise on flat regions'),
     'spectrum_distance': ('dB', 'difference of the radial power spectrum from the truth'),
-    'mean_difference': ('levels', 'difference between the mean of eight draws and that of eight true photos, root mean '
-                        'square: colour, blur and what is left of the noise'),
+    'mean_difference': ('levels', 'difference between the mean of many draws and that of many true photos, root mean '
+                        'square, by halves, so that noise does not enter: colour and blur'),
     'detail': ('', 'contrast of fine detail in the mean of the draws; the truth is 1, more is sharper'),
     'diversity': ('levels', 'deviation of a pixel between draws'),
 }  # fmt: skip
@@ -39,8 +39,8 @@ def load_camera(world: World) -> KnownDegradation:
 def compare_with_truth(net: nn.Module, world: World) -> dict[str, dict[str, float]]:
     """Figures (see :data:`TRUTH_FIGURES`) of a generator, of bicubic LR, and of other draws of the truth.
 
-    The photos are the middles of the validation photos, which no stage was trained on. The last column is what a
-    perfect generator would get with as few draws.
+    The photos are the middles of the validation photos, which no stage was trained on. The figures of the truth are
+    what a perfect generator would get with as few draws.
 
     Raises:
         UserError: a photo is under 32 LR pixels a side.
@@ -49,11 +49,11 @@ def compare_with_truth(net: nn.Module, world: World) -> dict[str, dict[str, floa
     camera = load_camera(world)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        truth, again, third, generated = ([_draws(source, y) for y in photos]
-                                          for source in (camera, camera, camera, net))  # fmt: skip
+        judges = [[_draws(camera, y) for y in photos] for _ in range(2)]
+        truth, generated = ([_draws(source, y) for y in photos] for source in (camera, net))
     bicubic = [as_8bit(bicubic_downsample(y[None], SCALE)).expand(DRAWS, -1, -1, -1) for y in photos]
-    columns = {'truth': truth, 'generated': generated, 'bicubic': bicubic, 'truth_again': again}
-    return {name: _figures(draws, truth, third) for name, draws in columns.items()}
+    columns = {'generated': generated, 'bicubic': bicubic, 'truth': truth}
+    return {name: _figures(draws, *judges) for name, draws in columns.items()}
 
 
 def _middle(path) -> Tensor:
@@ -68,26 +68,19 @@ def _draws(net: nn.Module, y: Tensor) -> Tensor:
     return torch.cat([as_8bit(net(y[None])) for _ in range(DRAWS)])
 
 
-def _figures(draws: list[Tensor], truth: list[Tensor], third: list[Tensor]) -> dict[str, float]:
-    first, true_first = [some[0] for some in draws], [some[0] for some in truth]
-    means, true_means = [some.mean(0) for some in draws], [some.mean(0) for some in truth]
-    squares = [(a - b).square().mean() for a, b in zip(means, true_means, strict=True)]
+def _figures(draws: list[Tensor], truth: list[Tensor], other: list[Tensor]) -> dict[str, float]:
+    """Of draws of each photo, judged by two independent sets of the truth's."""
+    photos, true_photos = [[draw for some in all_draws for draw in some] for all_draws in (draws, truth)]
+    squares = above = below = 0.0
+    for some, one, two in zip(draws, truth, other, strict=True):
+        half, rest = some.chunk(2)
+        squares += ((half.mean(0) - one.mean(0)) * (rest.mean(0) - two.mean(0))).mean().item()
+        ours, theirs, judge = (haar_bands(mean)[1] for mean in (some.mean(0), one.mean(0), two.mean(0)))
+        above, below = above + (ours * judge).sum().item(), below + (theirs * judge).sum().item()
     return {
-        'noise_level': noise_level(first),
-        'spectrum_distance': spectrum_gap(radial_spectrum(first), radial_spectrum(true_first)),
-        'mean_difference': 255 * math.sqrt(sum(squares) / len(squares)),
-        'detail': _detail(means, true_means, [some.mean(0) for some in third]),
+        'noise_level': noise_level(photos),
+        'spectrum_distance': spectrum_gap(radial_spectrum(photos), radial_spectrum(true_photos)),
+        'mean_difference': 255 * math.sqrt(max(squares, 0) / len(draws)),
+        'detail': above / below if below else math.nan,
         'diversity': math.sqrt(sum(diversity(some) ** 2 for some in draws) / len(draws)),
     }
-
-
-def _detail(means: list[Tensor], true_means: list[Tensor], third: list[Tensor]) -> float:
-    """Contrast of fine detail (the Haar transform's three bands) over that of the truth.
-
-    Both are judged by their correlation with other draws of the truth, whose noise is independent of theirs.
-    """
-    above = below = 0.0
-    for photos in zip(means, true_means, third, strict=True):
-        ours, theirs, judge = (haar_bands(photo)[1] for photo in photos)
-        above, below = above + (ours * judge).sum().item(), below + (theirs * judge).sum().item()
-    return above / below if below else math.nan

@@ -130,6 +130,8 @@ def report(args, argv, planner: Planner, rows: list[str], parts: list[Part], run
     records = {part.name: runner.record(part) for part in parts}
     finished = [part for part in parts if records[part.name]['finished']]
     figures, generators = Measurer(planner, say).all(rows, args.seeds, finished)
+    if not figures:
+        raise UserError(f'--out {args.out}: no row is finished yet; run the command without --report-only.')
     out, images = args.out, list(planner.world.pairs)
     shown = write_pictures(planner, figures, images, out)
     results = {
