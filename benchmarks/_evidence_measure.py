@@ -55,7 +55,7 @@ class Measurer:
     def row(self, row: str, seed: int, part: Part | None) -> dict[str, list[float]] | None:
         """Metric to the figure of each validation image in the order of their names; None: the test wrote nothing."""
         name = row_name(row, seed) if part else row
-        digest = f'{part.digest if part else self.world.root}, lpips: {self.lpips}'
+        digest = f'{part.digest if part else self.world.digest}, lpips: {self.lpips}'
 
         def measure():
             self.say(f'Measuring {name}.')

@@ -222,7 +222,7 @@ class Planner:
     def _part(self, name: str, opt: dict, needs: list[Part] = (), test: dict | None = None) -> Part:
         opt = {**opt, 'name': name}
         opt['path'] = {key: value for key, value in opt.get('path', {}).items() if 'strict' in key}
-        text = json.dumps([opt, test, [part.digest for part in needs]], sort_keys=True)
+        text = json.dumps([self.world.digest, opt, test, [part.digest for part in needs]], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return Part(name, opt, test, [part.name for part in needs], digest)
 
@@ -240,3 +240,11 @@ def set_iterations(train: dict, total: int) -> None:
     for section, keys in ((train, ('collab_start_iter',)),
                           (train['scheduler'], ('decay_start', 'total_iter', 'milestones', 'periods', 'restarts'))):
         section.update({key: scaled(section[key]) for key in keys if key in section})
+
+
+def as_text(seconds: float) -> str:
+    """``2 h 05 min``, ``12 min`` or ``40 s``."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f'{seconds:.0f} s'
+    return f'{minutes // 60} h {minutes % 60:02d} min' if minutes >= 60 else f'{minutes} min'

@@ -3,9 +3,8 @@
 import math
 
 from _evidence_measure import LPIPS, METRICS
-from _evidence_plan import GENERATORS, ROWS
+from _evidence_plan import GENERATORS, ROWS, as_text
 from _evidence_statistics import gap_share, over_seeds, paired
-from _evidence_time import as_text
 from _evidence_truth import TRUTH_FIGURES
 
 from mssr_metric import FIGURES

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from _evidence_plan import Part
+from _evidence_plan import Part, as_text
 
 from mssr_compat.errors import UserError
 from mssr_options.effective import effective_yaml
@@ -30,11 +30,13 @@ class Runner:
         out: absolute folder of results.
         jobs: processes side by side.
         threads: CPU threads of each.
+        renew: forget parts that were made of something else, instead of refusing to go on.
     """
 
-    def __init__(self, out: Path, jobs: int, threads: int) -> None:
-        self.out, self.jobs, self.threads = out, jobs, threads
+    def __init__(self, out: Path, jobs: int, threads: int, renew: bool = False) -> None:
+        self.out, self.jobs, self.threads, self.renew = out, jobs, threads, renew
         self.running: dict[str, tuple[Part, subprocess.Popen, float]] = {}
+        self.first: dict[str, int] = {}  # iteration at which the process of a part began
 
     def record(self, part: Part) -> dict:
         """What is known of a part; ``finished`` and ``seconds`` at least.
@@ -43,23 +45,42 @@ class Runner:
             UserError: the folder holds a part of this name that was made of something else.
         """
         path = self._record_path(part)
-        if not path.is_file():
-            return {'digest': part.digest, 'finished': False, 'seconds': 0.0}
-        record = json.loads(path.read_text())
-        if record['digest'] != part.digest:
-            raise UserError(f"--out {self.out} holds the part '{part.name}' made by other options or of other photos: "
-                            'give another --out, or remove this one.')
-        return record
+        if path.is_file():
+            record = json.loads(path.read_text())
+            if record['digest'] == part.digest:
+                return record
+            if not self.renew:
+                raise UserError(f"--out {self.out} holds the part '{part.name}' made by other options or of other "
+                                'photos: give another --out, or --renew to train such parts anew.')
+            shutil.rmtree(self.out / 'experiments' / part.name, ignore_errors=True)
+            path.unlink()
+        return {'digest': part.digest, 'finished': False, 'seconds': 0.0}
 
-    def run(self, parts: list[Part], say) -> None:
+    def is_finished(self, part: Part) -> bool:
+        """Whether this very part is there; one of its name that was made of something else is not it."""
+        path = self._record_path(part)
+        record = json.loads(path.read_text()) if path.is_file() else {}
+        return record.get('digest') == part.digest and record['finished']
+
+    def iteration(self, part: Part) -> int:
+        """The last iteration from which a training can go on; 0: none."""
+        states = (self.out / 'experiments' / part.name / 'training_states').glob('*.state')
+        return max((int(state.stem) for state in states if state.stem.isdecimal()), default=0)
+
+    def run(self, parts: list[Part], say, expected: dict[str, float] | None = None) -> None:
         """Run all that is left; ``say`` takes lines of progress.
+
+        Args:
+            parts: all of them.
+            say: takes a line.
+            expected: seconds that each part is expected to take from here.
 
         Raises:
             UserError: a part failed; the others have saved where they were.
         """
         left = [part for part in parts if not self.record(part)['finished']]
         done = {part.name for part in parts} - {part.name for part in left}
-        waiting, told = list(left), time.monotonic()
+        waiting, told, begun = list(left), time.monotonic(), time.monotonic()
         try:
             while waiting or self.running:
                 for part in [p for p in waiting if set(p.needs) <= done]:
@@ -73,7 +94,9 @@ class Runner:
                     told = time.monotonic()
                 if self.running and time.monotonic() - told > 60:
                     told = time.monotonic()
-                    say(f'{len(done)} of {len(parts)} parts; ' + ', '.join(map(self._progress, self.running)))
+                    shown = ', '.join(f'{name} {self._iteration(name):,}/{part.iterations:,}'
+                                      for name, (part, *_) in self.running.items())  # fmt: skip
+                    say(f'{len(done)} of {len(parts)} parts; {shown}{self._left(left, done, expected, begun)}')
                 time.sleep(0.1)
         finally:
             self._stop()
@@ -102,6 +125,7 @@ class Runner:
             process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT,
                                        start_new_session=True)  # fmt: skip
         self.running[part.name] = part, process, time.monotonic()
+        self.first[part.name] = self.iteration(part)
 
     def _end(self, name: str) -> None:
         """Take a process that ended off the list, and keep its time."""
@@ -110,7 +134,9 @@ class Runner:
         record['seconds'] += time.monotonic() - start
         record['finished'] = process.returncode == 0
         self._keep(part, record)
-        if process.returncode not in (0, 128 + signal.SIGTERM, -signal.SIGTERM):
+        if process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM):  # somebody stopped it: stop them all
+            raise KeyboardInterrupt
+        if process.returncode:
             log = self.out / 'logs' / f'{name}.log'
             lines = [line for line in log.read_text(encoding='utf-8', errors='replace').splitlines() if line.strip()]
             raise UserError(f'{name} failed; {log} ends in: {lines[-1] if lines else "nothing"}')
@@ -136,10 +162,22 @@ class Runner:
             record = self.record(part)
             self._keep(part, {**record, 'seconds': record['seconds'] + time.monotonic() - start})
 
-    def _progress(self, name: str) -> str:
-        """``sr_full_s0 1,200/5,000``"""
-        part, _, _ = self.running[name]
+    def _iteration(self, name: str) -> int:
+        """The last iteration that the log of a running part tells of."""
         with open(self.out / 'logs' / f'{name}.log', 'rb') as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4000))
             found = _ITERATION.findall(file.read().decode('utf-8', errors='replace'))
-        return f'{name} {found[-1] if found else 0}/{part.iterations:,}'
+        return int(found[-1].replace(',', '')) if found else 0
+
+    def _left(self, left: list[Part], done: set[str], expected: dict[str, float] | None, begun: float) -> str:
+        """``; about 20 min left``, by what was expected and how fast it went so far."""
+        if not expected:
+            return ''
+        work = sum(expected[part.name] for part in left)
+        behind = sum(expected[part.name] for part in left if part.name in done)
+        for name, (part, *_) in self.running.items():
+            first = self.first[name]
+            behind += expected[name] * max(self._iteration(name) - first, 0) / max(part.iterations - first, 1)
+        if behind < 0.02 * work:
+            return ''
+        return f'; about {as_text((work - behind) * (time.monotonic() - begun) / behind)} left'

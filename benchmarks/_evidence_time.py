@@ -22,8 +22,8 @@ START = 12  # seconds that a process takes to start, to test and to end, roughly
 STEPS = 3
 
 
-def estimate(parts: list[Part], jobs: int, threads: int) -> tuple[float, dict[str, float]]:
-    """Seconds until all parts are done, and of each.
+def estimate(parts: list[Part], done: dict[str, int], jobs: int, threads: int) -> tuple[float, dict[str, float]]:
+    """Seconds until all parts are done, and of each; ``done``: the iterations that are behind it.
 
     Parts that differ by their seed alone are measured once. Neighbours that run side by side slow each other by more or
     less, which this cannot know.
@@ -39,7 +39,7 @@ def estimate(parts: list[Part], jobs: int, threads: int) -> tuple[float, dict[st
             kind = part.name.rpartition('_s')[0]
             if kind not in kinds:
                 kinds[kind] = seconds_per_iteration(part)
-            seconds[part.name] = START + kinds[kind] * part.iterations
+            seconds[part.name] = START + kinds[kind] * (part.iterations - done[part.name])
     finally:
         torch.set_num_threads(before)
     return max(sum(seconds.values()) / jobs, max(seconds.values(), default=0.0)), seconds
@@ -73,11 +73,3 @@ def seconds_per_iteration(part: Part) -> float:
     load, step = (statistics.median(values[1:]) for values in (loading, steps))  # the first one warms up
     workers = data.get('num_worker_per_gpu', 0)
     return max(step, load / workers) if workers else step + load
-
-
-def as_text(seconds: float) -> str:
-    """``2 h 05 min``, ``12 min`` or ``40 s``."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f'{seconds:.0f} s'
-    return f'{minutes // 60} h {minutes % 60:02d} min' if minutes >= 60 else f'{minutes} min'

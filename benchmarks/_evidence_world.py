@@ -29,6 +29,7 @@ class World:
     root: Path
     pairs: dict[str, tuple[Path, Path]]  #: name without suffix: (HR, LR), sorted
     counts: dict[str, int]  #: role: number of photos
+    digest: str = ''  #: of the names and sizes of all files
 
     @property
     def name(self) -> str:
@@ -70,7 +71,9 @@ def read_world(root: Path) -> World:
         if sizes[0] != tuple(SCALE * side for side in sizes[1]):
             raise UserError(f"WORLD: '{hr}' is {sizes[0][1]}x{sizes[0][0]} pixels and '{lr}' is "
                             f'{sizes[1][1]}x{sizes[1][0]}, but HR must be {SCALE} times LR.')
-    return World(root, pairs, {role: len(names) for role, names in listed.items()})
+    files = [(role, name, (root / role / name).stat().st_size) for role, names in listed.items() for name in names]
+    digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
+    return World(root, pairs, {role: len(names) for role, names in listed.items()}, digest)
 
 
 def read_rgb(path: Path) -> np.ndarray:

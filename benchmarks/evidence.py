@@ -30,11 +30,11 @@ import torch
 from _evidence_join import join
 from _evidence_measure import Measurer, world_summary
 from _evidence_pictures import RULE, write_pictures
-from _evidence_plan import RECIPES, ROWS, SIZES, Part, Planner
+from _evidence_plan import RECIPES, ROWS, SIZES, Part, Planner, as_text
 from _evidence_plot import plot
 from _evidence_report import summarize, to_markdown
 from _evidence_run import Runner
-from _evidence_time import as_text, estimate
+from _evidence_time import estimate
 from _evidence_world import ROLES, make_known_world, read_world
 
 from mssr_compat.errors import UserError
@@ -54,6 +54,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--size', choices=SIZES, default='cpu', help='networks, batches and iterations')
     parser.add_argument('--jobs', type=int, help='trainings side by side (default: 2 on a CPU, 1 on a GPU)')
     parser.add_argument('--recipes', type=Path, default=RECIPES, metavar='FOLDER', help='option files to run')
+    parser.add_argument('--renew', action='store_true', help='train parts anew whose options or photos have changed')
     parser.add_argument('--report-only', action='store_true', help='train nothing')
     parser.add_argument('--join', nargs='+', type=Path, metavar='RESULTS', help='results.json of several worlds')
     args = parser.parse_args(argv)
@@ -63,6 +64,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         return args
     if (args.world is None) == (args.known is None):
         raise UserError('Give either WORLD or --known FOLDER.')
+    if args.renew and args.report_only:
+        raise UserError('--renew trains, --report-only does not: give one of them.')
     if args.jobs is not None and args.jobs < 1 or min(args.seeds) < 0:
         raise UserError('--jobs must be 1 or more, and --seeds 0 or more.')
     if len(set(args.seeds)) < len(args.seeds):
@@ -113,25 +116,26 @@ def run(args: argparse.Namespace, argv: list[str] | None) -> None:
     if 'OMP_NUM_THREADS' in os.environ:
         threads = int(os.environ['OMP_NUM_THREADS'])
     planner = Planner(world, args.out, args.size, args.recipes)
-    parts, runner = planner.parts(rows, args.seeds), Runner(args.out, jobs, threads)
+    parts, runner = planner.parts(rows, args.seeds), Runner(args.out, jobs, threads, args.renew)
     left = [part for part in parts if not runner.record(part)['finished']]
     if not args.report_only and left:
         say(f'{world.name}: {len(parts)} parts, of which {len(left)} are left; size {args.size}, results in {args.out}')
-        seconds, each = estimate(left, jobs, threads)
+        seconds, each = estimate(left, {part.name: runner.iteration(part) for part in left}, jobs, threads)
         say(', '.join(f'{name} {as_text(value)}' for name, value in each.items()))
         say(f'About {as_text(seconds)} on {"this GPU" if on_gpu else "this CPU"}, {jobs} at a time with {threads} '
             f'thread{"" if threads == 1 else "s"} each.')
-        runner.run(parts, say)
-    report(args, argv, planner, rows, parts, runner)
+        runner.run(parts, say, each)
+    report(args, argv, planner, parts, runner)
 
 
-def report(args, argv, planner: Planner, rows: list[str], parts: list[Part], runner: Runner) -> None:
-    """Measure what is finished and write everything."""
-    records = {part.name: runner.record(part) for part in parts}
-    finished = [part for part in parts if records[part.name]['finished']]
-    figures, generators = Measurer(planner, say).all(rows, args.seeds, finished)
-    if not figures:
+def report(args, argv, planner: Planner, asked: list[Part], runner: Runner) -> None:
+    """Measure what is finished, by this command or by others with the same OUT, and write everything."""
+    rows = [row for row in ROWS if row != 'oracle' or planner.world.camera]
+    seeds = sorted({*args.seeds, *seeds_there(args.out)})
+    finished = [part for part in planner.parts(rows, seeds) if runner.is_finished(part)]
+    if asked and not finished:
         raise UserError(f'--out {args.out}: no row is finished yet; run the command without --report-only.')
+    figures, generators = Measurer(planner, say).all(rows, seeds, finished)
     out, images = args.out, list(planner.world.pairs)
     shown = write_pictures(planner, figures, images, out)
     results = {
@@ -140,9 +144,9 @@ def report(args, argv, planner: Planner, rows: list[str], parts: list[Part], run
         'size': args.size,
         'recipes': {key: dict(opt) for key, opt in planner.recipes.items()},
         'trained': {part.name: part.opt for part in finished},
-        'unfinished': [part.name for part in parts if part not in finished],
+        'unfinished': [part.name for part in asked if part.name not in {done.name for done in finished}],
         'machine': machine(runner.threads),
-        'seconds': {name: record['seconds'] for name, record in records.items()},
+        'seconds': {part.name: runner.record(part)['seconds'] for part in finished},
         'images': images,
         'figures': figures,
         'generators': generators,
@@ -154,6 +158,11 @@ def report(args, argv, planner: Planner, rows: list[str], parts: list[Part], run
     (out / 'results.md').write_text(to_markdown(results), encoding='utf-8')
     (out / 'plot.svg').write_text(plot({planner.world.name: figures}), encoding='utf-8')
     say(f'Look at {out / "results.md"}')
+
+
+def seeds_there(out: Path) -> set[int]:
+    """Seeds of which OUT has parts."""
+    return {int(path.stem.rpartition('_s')[2]) for path in out.glob('parts/*_s*.json')}
 
 
 def machine(threads: int) -> dict:

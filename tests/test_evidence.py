@@ -123,6 +123,13 @@ def test_the_same_command_trains_nothing_again(run, monkeypatch):
     assert after['figures'] == json.loads(before)['figures']
 
 
+def test_rows_of_several_commands_stand_in_one_table(run):
+    out, command = run
+    assert evidence.main([*command[:command.index('--rows')], '--rows', 'bicubic', '--report-only']) == 0
+    results = json.loads((out / 'results.json').read_text())
+    assert list(results['figures']) == ['interpolation', 'bicubic', 'probabilistic', 'oracle']
+
+
 def test_a_part_goes_on_where_it_was(run):
     """Without its last state a training takes up the one before, and ends in the same weights."""
     out, command = run
@@ -161,6 +168,7 @@ def test_worlds_are_joined(run, tmp_path):
     (['nowhere'], "there is no folder '.*nowhere'"),
     (['EMPTY'], 'WORLD/train-clean-images'),
     (['WORLD', '--seeds', '1', '1'], 'names a seed twice'),
+    (['WORLD', '--renew', '--report-only'], 'give one of them'),
     (['WORLD', '--jobs', '0'], '--jobs must be 1 or more'),
     (['WORLD', '--recipes', 'EMPTY'], 'degradation_deresnet.yml'),
     (['--known', 'EMPTY'], '--known'),
@@ -241,6 +249,34 @@ def test_an_interrupted_run_lets_its_processes_save(stand_in):
     record = Runner(out, 2, 1).record(part('slow'))
     assert record['seconds'] > 0 and not record['finished']
     assert Runner(out, 2, 1).record(part('quick'))['finished']
+
+
+def test_parts_of_other_options_are_refused_or_renewed(stand_in):
+    out = stand_in('note("+")\n')
+    Runner(out, 1, 1).run([part('a'), part('b')], print)
+    states = out / 'experiments' / 'a' / 'training_states'
+    states.mkdir(parents=True)
+    (states / '3.state').touch()
+    changed = [part('a', digest='y'), part('b')]
+    assert Runner(out, 1, 1).iteration(changed[0]) == 3
+    assert [Runner(out, 1, 1).is_finished(one) for one in changed] == [False, True]
+    with pytest.raises(UserError, match="holds the part 'a' made by other options.*--renew"):
+        Runner(out, 1, 1).run(changed, print)
+    Runner(out, 1, 1, renew=True).run(changed, print)
+    assert (out / 'order').read_text().split() == ['+a', '+b', '+a'] and not states.exists()
+    assert all(Runner(out, 1, 1).is_finished(one) for one in changed)
+
+
+def test_the_time_that_is_left_follows_the_pace(stand_in, monkeypatch):
+    """A part of ten iterations, of which four were there, is at seven after a minute: another minute."""
+    out, clock = stand_in(''), [1000.0]
+    monkeypatch.setattr(_evidence_run.time, 'monotonic', lambda: clock[0])
+    runner, one = Runner(out, 1, 1), Part('a', {'train': {'total_iter': 10}}, digest='x')
+    runner.running['a'], runner.first['a'] = (one, None, clock[0]), 4
+    (out / 'logs').mkdir()
+    (out / 'logs' / 'a.log').write_text('[epoch: 1, iter:       7, lr:(1e-3,)]\n')
+    clock[0] += 60
+    assert runner._left([one], set(), {'a': 500.0}, 1000.0) == '; about 60 s left'
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------
