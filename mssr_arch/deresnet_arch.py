@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from mssr_arch.checks import require_choice, require_count, require_non_negative
 from mssr_arch.degradation_base import DegradationNetwork, num_halvings
 from mssr_arch.noise_injection import NoiseInjection
+from mssr_arch.prelu import PReLU
 
 
 class ResidualBlock(nn.Module):
@@ -14,11 +15,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, num_feat: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
-        self.prelu = nn.PReLU()
+        self.prelu = PReLU()
         self.conv2 = nn.Conv2d(num_feat, num_feat, 3, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.conv2(self.prelu(self.conv1(h)))
+        return self.conv2(self.prelu(self.conv1(h))).add_(h)  # in place: no backward pass needs conv2's output
 
 
 @ARCH_REGISTRY.register()
@@ -61,13 +62,13 @@ class DeResnet(DegradationNetwork):
         require_non_negative(name, noise_std=noise_std)
         self.scale = scale
 
-        self.block_input = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, padding=1), nn.PReLU())
+        self.block_input = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, padding=1), PReLU())
         self.res_blocks = nn.ModuleList(ResidualBlock(num_feat) for _ in range(num_block))
         num_noise = num_block if noise_std > 0 else 0
         self.noises = nn.ModuleList(NoiseInjection(num_feat, noise_std) for _ in range(num_noise))
         down_sample = []
         for _ in range(num_halvings(scale)):
-            down_sample += [nn.Conv2d(num_feat, num_feat, 3, stride=2, padding=1), nn.PReLU()]
+            down_sample += [nn.Conv2d(num_feat, num_feat, 3, stride=2, padding=1), PReLU()]
         self.down_sample = nn.Sequential(*down_sample)
         self.block_output = nn.Conv2d(num_feat, num_out_ch, 3, padding=1)
         if skip:

@@ -21,9 +21,12 @@ class NoiseInjection(nn.Module):
         self.w = nn.Parameter(torch.zeros(1, num_feat, 1, 1))
 
     def forward(self, h: Tensor, n: Tensor) -> Tensor:
-        """Args: ``h`` (N, C, H, W) features; ``n`` (N, 1, H, W) standard normal map. Returns (N, C, H, W)."""
+        """Args: ``h`` (N, C, H, W) features, changed in place; ``n`` (N, 1, H, W) standard normal map. Returns ``h``.
+
+        No layer before an injection needs its output for its backward pass, and new memory costs more than the sum.
+        """
         # One fused pass; the casts keep half-precision features in half precision, for w and n are float32.
-        return torch.addcmul(h, self.w.to(h.dtype), (self.std * n).to(h.dtype))
+        return h.addcmul_(self.w.to(h.dtype), (self.std * n).to(h.dtype))
 
     def extra_repr(self) -> str:
         return f'{self.w.shape[1]}, std={self.std}'

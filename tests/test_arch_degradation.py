@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DeResnet
-from mssr_arch.han_arch import LayerAttention
+from mssr_arch.han_arch import ChannelSpatialAttention, LayerAttention
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.noise_injection import NoiseInjection
+from mssr_arch.prelu import PReLU
 from mssr_compat.errors import UserError
 
 SMALL_HAN = {'num_feat': 8, 'num_group': 2, 'num_block': 1, 'reduction': 1}
@@ -151,23 +152,57 @@ def test_han_output_does_not_depend_on_the_batch():
         assert torch.allclose(network(y, maps), alone, atol=1e-6)
 
 
-def test_layer_attention_is_its_formula():
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_layer_attention_is_its_formula(memory_format):
     attention = LayerAttention()
     layers = torch.randn(2, 3, 4, 5, 6)
-    assert torch.equal(attention(layers), layers.flatten(1, 2))  # gamma starts at 0
+    outputs = [h.contiguous(memory_format=memory_format) for h in layers.unbind(1)]
+    assert torch.equal(attention(outputs), layers.flatten(1, 2))  # gamma starts at 0
+    assert attention(outputs).is_contiguous(memory_format=memory_format)  # no copy for the convolution that follows
     torch.nn.init.constant_(attention.gamma, 0.3)
     rows = layers.reshape(2, 3, -1)
     energy = rows @ rows.transpose(1, 2)
     weights = (energy.max(-1, keepdim=True).values - energy).softmax(-1)
     expected = (0.3 * (weights @ rows) + rows).reshape(2, 12, 5, 6)
-    assert torch.allclose(attention(layers), expected, atol=1e-5)
+    assert torch.allclose(attention(outputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_channel_spatial_attention_is_a_3d_convolution(memory_format):
+    attention = ChannelSpatialAttention()
+    h = torch.randn(2, 5, 6, 7).contiguous(memory_format=memory_format).requires_grad_()
+    expected = h * attention.conv(h.unsqueeze(1)).sigmoid().squeeze(1)
+    output = attention(h)
+    torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-6)
+    inputs, gradient = (h, attention.conv.weight, attention.conv.bias), torch.randn_like(output)
+    found, wanted = (torch.autograd.grad(y, inputs, gradient) for y in (output, expected))
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('init', [0.25, -0.5, 0.0])
+def test_prelu_is_torchs(init):
+    """Outputs and gradients of x bit for bit; the slope's sum in another order."""
+    ours, torchs = PReLU(init), torch.nn.PReLU(1, init)
+    x = torch.randn(2, 3, 8, 8)
+    x[0, 0, 0, :4] = 0
+    gradient, results = torch.randn_like(x), []
+    for net in (ours, torchs):
+        leaf = x.clone().requires_grad_()
+        y = net(leaf)
+        results.append((y, *torch.autograd.grad(y, (leaf, net.weight), gradient)))
+    (y, of_x, of_slope), (y0, of_x0, of_slope0) = results
+    assert torch.equal(y, y0) and torch.equal(of_x, of_x0)
+    torch.testing.assert_close(of_slope, of_slope0, rtol=1e-5, atol=1e-5)
+    assert list(ours.state_dict()) == ['weight']
+    with torch.no_grad():
+        assert torch.equal(ours(x), y)
 
 
 def test_half_precision_attention_does_not_overflow():
     """Energies of large features exceed what fp16 holds (65504); they are summed in float32."""
     attention = LayerAttention().half()
     torch.nn.init.constant_(attention.gamma, 0.5)
-    attended = attention(torch.full((1, 3, 8, 64, 64), 10.0, dtype=torch.float16))
+    attended = attention([torch.full((1, 8, 64, 64), 10.0, dtype=torch.float16)] * 3)
     assert attended.dtype == torch.float16 and attended.isfinite().all()
 
 
@@ -186,9 +221,9 @@ def test_autocast_keeps_close(name):
 def test_noise_injection_is_its_formula():
     layer = NoiseInjection(4, std=0.1)
     h, n = torch.randn(2, 4, 5, 6), torch.randn(2, 1, 5, 6)
-    assert torch.equal(layer(h, n), h)
+    assert torch.equal(layer(h.clone(), n), h)
     torch.nn.init.normal_(layer.w)
-    assert torch.allclose(layer(h, n), h + layer.w * (0.1 * n), atol=1e-6)
+    assert torch.allclose(layer(h.clone(), n), h + layer.w * (0.1 * n), atol=1e-6)
     assert list(layer.state_dict()) == ['w'] and layer.w.shape == (1, 4, 1, 1)
 
 
