@@ -6,10 +6,12 @@ from functools import wraps
 import torch
 from basicsr.utils import get_root_logger
 
+from mssr_compat.allocator import keep_freed_memory
 from mssr_compat.errors import UserError
+from mssr_model.bias_apart import put_biases_apart
 
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
-SWITCHES = {'channels_last': False, 'fused_adam': True, 'amp': None, 'compile': False}
+SWITCHES = {'channels_last': False, 'fused_adam': True, 'keep_memory': True, 'amp': None, 'compile': False}
 
 
 class AccelerationMixin:
@@ -20,6 +22,9 @@ class AccelerationMixin:
                                want them. The same sums in another order, equal to rounding. Default: false; the
                                options that ship set it.
     ``fused_adam``             One kernel per Adam step. Equal to rounding. Default: true.
+    ``keep_memory``            On CPUs, reuse the memory of freed tensors instead of returning it to the system: large
+                               batches take about half the time, for a process that does not shrink. Exact. Default:
+                               true.
     ``amp``                    ``bf16`` or ``fp16`` (with a gradient scaler) for the networks; filters, logarithms,
                                losses and weights stay float32. Not exact. Default: none.
     ``compile``                ``torch.compile`` of the training networks: true, or one of its modes. Where a network
@@ -35,6 +40,8 @@ class AccelerationMixin:
         if amp == 'fp16' and opt['num_gpu'] == 0:
             raise UserError('performance.amp is fp16, which needs a GPU; on a CPU take bf16 or ~.')
         self.scaler = torch.amp.GradScaler('cuda', enabled=amp == 'fp16')
+        if self.performance['keep_memory'] and opt['num_gpu'] == 0 and opt['is_train']:
+            keep_freed_memory()
         super().__init__(opt)
 
     def accelerate(self, net):
@@ -44,6 +51,8 @@ class AccelerationMixin:
             for tensor in (*net.parameters(), *net.buffers()):
                 if tensor.dim() == 4:
                     tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+            if self.device.type == 'cpu':
+                put_biases_apart(net)
         if self.performance['compile']:
             mode = self.performance['compile']
             torch._dynamo.config.suppress_errors = True

@@ -145,6 +145,7 @@ PERFORMANCE = {
     'performance': Key('section?', 'Faster steps; docs/performance.md.'),
     'performance.channels_last': Key('bool', 'Networks pixel by pixel in memory; equal to rounding.'),
     'performance.fused_adam': Key('bool', 'One kernel for each Adam step; equal to rounding.'),
+    'performance.keep_memory': Key('bool', 'On CPUs, reuse freed memory, not return it; exact. Default: true.'),
     'performance.amp': Key("'bf16' | 'fp16' | null", 'Precision of the networks; not exact. ~: float32.'),
     'performance.compile': Key(
         "bool | 'default' | 'reduce-overhead' | 'max-autotune' | 'max-autotune-no-cudagraphs'",
