@@ -2,47 +2,97 @@
 
 Separate forward passes, float32, contiguous tensors, torch's default Adam, one per network (in stage 2 four Adam steps
 an iteration), and discriminator gradients that the generator's step computes and throws away. The networks are the
-product's own modules, which are golden-tested; where the published layer does more work (HAN's repeated
-concatenation), it is written out here. The bicubic LR is given, since the published data loader makes it.
+product's own modules, which are golden-tested; where a published layer does more work (PyTorch's PReLU, noise and
+residuals in passes of their own, HAN's repeated concatenation), it is written out here. The bicubic LR is given, since
+the published data loader makes it.
 """
 
 import copy
 
 import torch
+from torch import nn
 from torch.nn.functional import l1_loss
 
+from mssr_arch.deresnet_arch import ResidualBlock
 from mssr_arch.frequency_filters import build_filter
+from mssr_arch.han_arch import RCAB, ChannelSpatialAttention, DegradationHAN, LayerAttention, ResidualGroup
+from mssr_arch.noise_injection import NoiseInjection
+from mssr_arch.prelu import PReLU
 
 
 def adam(parameters, lr):
     return torch.optim.Adam(parameters, lr, betas=(0.5, 0.999))
 
 
-def concatenate_repeatedly(han):
-    """HAN as published: after each body member all outputs so far are copied once more."""
+class PlainResidualBlock(ResidualBlock):
+    def forward(self, h):
+        return h + self.conv2(self.prelu(self.conv1(h)))
 
-    def degrade(y, z):
-        first = h = han.head(y)
+
+class PlainNoiseInjection(NoiseInjection):
+    def forward(self, h, n):
+        return h + self.w * (self.std * n)
+
+
+class PlainRCAB(RCAB):
+    def forward(self, h):
+        r = self.body[:3](h)
+        return h + r * self.body[3](r)
+
+
+class PlainResidualGroup(ResidualGroup):
+    def forward(self, h):
+        return h + self.body(h)
+
+
+class PlainLayerAttention(LayerAttention):
+    def forward(self, layers):
+        values = layers.flatten(2)
+        energy = values @ values.mT
+        attention = (energy.amax(-1, keepdim=True) - energy).softmax(-1)
+        return (self.gamma * (attention @ values).view_as(layers) + layers).flatten(1, 2)
+
+
+class PlainChannelSpatialAttention(ChannelSpatialAttention):
+    def forward(self, h):
+        return h * self.conv(h.unsqueeze(1)).sigmoid().squeeze(1)
+
+
+class ConcatenatingHAN(DegradationHAN):
+    """After each body member all outputs so far are copied once more."""
+
+    def degrade(self, y, z):
+        first = h = self.head(y)
         outputs = None
-        for k, member in enumerate(han.body):
-            h = han.inject(k, member(h), z)
+        for k, member in enumerate(self.body):
+            h = self.inject(k, member(h), z)
             newest = h.unsqueeze(1)
             outputs = newest if outputs is None else torch.cat((newest, outputs), dim=1)
-        across = han.last_conv(han.la(outputs))
-        within = han.csa(han.inject(len(han.body), h, z))
-        return han.tail(han.last(torch.cat((within, across), dim=1)) + first)
+        across = self.last_conv(self.la(outputs))
+        within = self.csa(self.inject(len(self.body), h, z))
+        return self.tail(self.last(torch.cat((within, across), dim=1)) + first)
 
-    han.degrade = degrade
-    return han
+
+PUBLISHED = {PReLU: nn.PReLU, ResidualBlock: PlainResidualBlock, NoiseInjection: PlainNoiseInjection,
+             RCAB: PlainRCAB, ResidualGroup: PlainResidualGroup, LayerAttention: PlainLayerAttention,
+             ChannelSpatialAttention: PlainChannelSpatialAttention, DegradationHAN: ConcatenatingHAN}
+
+
+def as_published(net):
+    """A copy of ``net`` with contiguous weights and the published layers."""
+    net = copy.deepcopy(net)
+    for module in net.modules():
+        module.__class__ = PUBLISHED.get(type(module), type(module))
+    for p in net.parameters():
+        p.data = p.data.contiguous()
+    return net
 
 
 class PublishedStage1:
     """Takes copies of the networks, so that both sides start from the same weights."""
 
     def __init__(self, net_g, net_d, lr=1e-4):
-        self.net_g, self.net_d = copy.deepcopy(net_g), copy.deepcopy(net_d)
-        if hasattr(self.net_g, 'la'):
-            concatenate_repeatedly(self.net_g)
+        self.net_g, self.net_d = as_published(net_g), as_published(net_d)
         self.low = build_filter('wavelet').low
         noise = list(self.net_g.noise_parameters())
         others = [p for p in self.net_g.parameters() if all(p is not w for w in noise)]
@@ -66,8 +116,8 @@ class PublishedStage2:
     """Two generators, two SR networks, every batch through every network on its own."""
 
     def __init__(self, generators, branches, lr=1e-5, total_iter=1_000_000):
-        self.generators = copy.deepcopy(list(generators))
-        self.s1, self.s2 = copy.deepcopy(branches[0]), copy.deepcopy(branches[1])
+        self.generators = [as_published(generator) for generator in generators]
+        self.s1, self.s2 = as_published(branches[0]), as_published(branches[1])
         self.adam_1, self.adam_2 = adam(self.s1.parameters(), lr), adam(self.s2.parameters(), lr)
         self.total_iter = total_iter
 

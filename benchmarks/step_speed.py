@@ -6,173 +6,191 @@
 
 Both sides start from the same weights and take the same batches; an iteration of one follows an iteration of the other,
 so that a machine that slows down slows both. LPIPS is left out on both sides: its weights are a download. Printed are
-medians. On a GPU the share of the matrix peak is the product's convolution work (counted) over its time, relative to a
-large matrix product measured in the same process and precision.
+medians. On a CPU each side has its own allocator setting, and peak memory (--memory) is that of a process of its own.
+On a GPU the share of the matrix peak is the product's arithmetic (counted) over its time, relative to a large matrix
+product measured in the same process and precision.
 """
 
 import argparse
 import copy
-import statistics
+import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
+import mssr_loss  # noqa: F401  (shims before BasicSR's first import)
+import mssr_model  # noqa: F401
+
+# isort: split
 import torch
 from basicsr.archs import build_network
 from basicsr.models import build_model
+from measuring import Meter, add_arguments, matrix_peak, prepare, resident_peak, write
 from published_steps import PublishedStage1, PublishedStage2
 from torch.utils.flop_counter import FlopCounterMode
 
-import mssr_loss  # noqa: F401
-import mssr_model  # noqa: F401
 from mssr_arch.imresize import bicubic_downsample
+from mssr_compat.allocator import keep_freed_memory
 from mssr_options.reader import read_options
 
-# option file, HR crop, batch; and the same reduced
+# option file, HR crop and batch; and the same reduced
 SETTINGS = {
-    'deresnet': ('train_degradation_aim.yml', (256, 8), (128, 2)),
-    'han': ('train_degradation_aim_han.yml', (256, 4), (128, 1)),
+    'deresnet': ('train_degradation_aim.yml', (256, 8), (256, 2)),
+    'han': ('train_degradation_aim_han.yml', (256, 4), (256, 1)),
     'stage2-b1': ('train_mssr_aim.yml', (128, 1), (128, 1)),
     'stage2-b16': ('train_mssr_aim.yml', (128, 16), (128, 4)),
 }
+FEWER = {'DegradationHAN': {'num_group': 2, 'num_block': 5}, 'RRDBNet': {'num_block': 6}}
+TINY = {'DegradationHAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1}, 'DeResnet': {'num_feat': 8, 'num_block': 1},
+        'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4}}
+PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
-def options(option_file, device, reduced, performance):
-    """The shipped options, without what has to be downloaded."""
+def options(option_file, device, smaller, performance, generators=None):
+    """The shipped options, without what has to be downloaded; ``smaller``: type to keywords of smaller networks."""
     opt = read_options(ROOT / 'options' / option_file)
     opt.update(is_train=True, dist=False, rank=0, world_size=1, path={}, val={}, performance=performance)
     opt['num_gpu'] = 0 if device.type == 'cpu' else 1
     opt['train'].pop('perceptual_opt', None)
-    networks = [opt['network_g'], *opt['network_g'].get('branches', []), *opt.get('degradations', [])]
-    for network in networks:
+    if generators:
+        opt['degradations'] = [copy.deepcopy(opt['degradations'][0]) for _ in range(generators)]
+        opt['network_g']['branches'] = [copy.deepcopy(opt['network_g']['branches'][0]) for _ in range(generators)]
+    for network in [opt['network_g'], *opt['network_g'].get('branches', []), *opt.get('degradations', [])]:
         network.pop('checkpoint', None)
-        if reduced and network['type'] == 'DegradationHAN':
-            network.update(num_group=2, num_block=5)
-        if reduced and network['type'] == 'RRDBNet':
-            network.update(num_block=6)
+        network.update(smaller.get(network['type'], {}))
     return opt
 
 
-def make_stage2(opt, folder):
-    """The model on generators with random weights, which BasicSR's way of building wants as files."""
-    for k, network in enumerate(opt['degradations']):
+def make_model(opt, folder):
+    """The model; generators get random weights, which BasicSR's way of building wants as files."""
+    opt = copy.deepcopy(opt)
+    for k, network in enumerate(opt.get('degradations', [])):
         net = build_network(network)
         torch.save({'params': net.state_dict()}, folder / f'{k}.pth')
         network['checkpoint'] = str(folder / f'{k}.pth')
     model = build_model(opt)
-    for branch in model.net_g.branches:
-        branch.conv_last.bias.data.fill_(0.5)  # away from the clamp, whose gradient is zero
+    for branch in getattr(model.net_g, 'branches', ()):
+        if hasattr(branch, 'conv_last'):
+            branch.conv_last.bias.data.fill_(0.5)  # away from the clamp, whose gradient is zero
     return model
 
 
-def contiguous(nets):
-    """Copies as the published code has them."""
-    nets = [copy.deepcopy(net) for net in nets]
-    for net in nets:
-        for p in net.parameters():
-            p.data = p.data.contiguous()
-    return nets
-
-
-def sides(name, device, reduced, performance, folder):
-    """Two callables that take an iteration's number: the published step and the product's; and the batch size."""
-    option_file, full, small = SETTINGS[name]
-    opt = options(option_file, device, reduced, performance)
-    size, batch = small if reduced else full
+def make_sides(opt, size, batch, device, folder):
+    """The published step and the product's, as callables that take an iteration's number; either may be None."""
+    torch.manual_seed(0)
     y, x = torch.rand(batch, 3, size, size, device=device), torch.rand(batch, 3, size // 4, size // 4, device=device)
-    plain = {**opt, 'performance': {'channels_last': False, 'fused_adam': False}}
-    if name.startswith('stage2'):
-        published = make_stage2(copy.deepcopy(plain), folder)
-        published = PublishedStage2(published.degradations, contiguous(published.net_g.branches))
-        model = make_stage2(copy.deepcopy(opt), folder)
-        first = 1000  # past the gate, so that all terms count
+    plain = {**opt, 'performance': {'channels_last': False, 'fused_adam': False, 'keep_memory': False}}
+    in_stage2 = 'degradations' in opt
 
-        def published_step(i):
-            published.step(y, x, first + i)
-    else:
-        published = build_model(copy.deepcopy(plain))
-        published = PublishedStage1(*contiguous([published.net_g, published.net_d]))
-        model = build_model(copy.deepcopy(opt))
-        y_down, first = bicubic_downsample(y, 4), 1
+    def make_published():
+        model = make_model(plain, folder)
+        if not in_stage2:
+            published, y_down = PublishedStage1(model.net_g, model.net_d), bicubic_downsample(y, 4)
+            return lambda i: published.step(y, x, y_down)
+        published = PublishedStage2(model.degradations, model.net_g.branches)
+        return lambda i: published.step(y, x, 1000 + i)
 
-        def published_step(i):
-            published.step(y, x, y_down)
+    def make_product():
+        model, first = make_model(opt, folder), 1000 if in_stage2 else 1  # past the gate, so that all terms count
 
-    def product_step(i):
-        model.feed_data({'gt': y, 'lq': x})
-        model.optimize_parameters(first + i)
+        def step(i):
+            model.feed_data({'gt': y, 'lq': x})
+            model.optimize_parameters(first + i)
 
-    return published_step, product_step, batch
+        return step
+
+    def with_allocator(step, keep):
+        def run(i):
+            keep_freed_memory(keep)
+            step(i)
+        return run if device.type == 'cpu' else step
+
+    keep = opt['performance'].get('keep_memory', True)
+    return {'published': lambda: with_allocator(make_published(), False),
+            'product': lambda: with_allocator(make_product(), keep)}
 
 
-def timed(step, i, device):
-    """Seconds and peak bytes (GPU only) of one iteration."""
+def memory_of_process(side, args, name):
+    """Peak bytes of a process that only takes a few steps of one side."""
+    kept = [argument for argument in sys.argv[1:] if argument != '--memory']
+    command = [sys.executable, __file__, *kept, '--only', side, '--setting', name, '--json', '/dev/null']
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def measure(name, args, device, performance, size=None, batch=None, generators=None):
+    """The figures of one setting, as a dict."""
+    option_file, full, small = SETTINGS[name]
+    crop, number = (32, 1) if args.tiny else small if args.reduced else full
+    crop, number = size or args.crop or crop, batch or args.batch or number
+    opt = options(option_file, device, TINY if args.tiny else FEWER if args.reduced else {}, performance, generators)
+    with tempfile.TemporaryDirectory() as folder:
+        sides = make_sides(opt, crop, number, device, Path(folder))
+        if args.only:
+            step = sides[args.only]()
+            for i in range(2):
+                step(i)
+            return resident_peak()
+        steps = [make() for key, make in sides.items() if not (generators and key == 'published')]
+    (*old, new), peaks, ratios = Meter(device, args.clock).in_turn(steps, args.warmup, args.iterations)
+    row = {'setting': name, 'crop': crop, 'batch': number, 'published': old[0] if old else None, 'product': new,
+           'ratio': ratios[-1], 'images_per_second': number / new, 'peak_bytes': peaks if any(peaks) else None}
     if device.type == 'cuda':
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-    start = time.perf_counter()
-    step(i)
-    if device.type == 'cuda':
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
-    return seconds, torch.cuda.max_memory_allocated() if device.type == 'cuda' else 0
+        with FlopCounterMode(display=False) as counter:
+            steps[-1](args.warmup + args.iterations)
+        peak = matrix_peak(device, PRECISIONS.get(performance['amp'], torch.float32))
+        row['share_of_matrix_peak'] = counter.get_total_flops() / new / peak
+    elif args.memory:
+        row['peak_bytes'] = [memory_of_process(side, args, name) for side in ('published', 'product')]
+    return row
 
 
-def matrix_peak(device, dtype):
-    """Measured FLOP/s of a large matrix product."""
-    a = torch.randn(8192, 8192, device=device, dtype=dtype)
-    for _ in range(3):
-        a @ a
-    seconds, _ = timed(lambda _: [a @ a for _ in range(10)], 0, device)
-    return 10 * 2 * 8192**3 / seconds
+def arguments(parser):
+    """What decides the settings and the product's switches."""
+    add_arguments(parser, iterations=20)
+    parser.add_argument('--reduced', action='store_true', help='smaller networks and batches')
+    parser.add_argument('--tiny', action='store_true', help='networks of a few layers, to see that all runs')
+    parser.add_argument('--crop', type=int, help='HR crop in pixels')
+    parser.add_argument('--batch', type=int)
+    parser.add_argument('--amp', choices=PRECISIONS)
+    parser.add_argument('--compile', nargs='?', const=True, default=False, metavar='MODE')
+    parser.add_argument('--contiguous', action='store_true', help='the product without channels_last')
+    parser.add_argument('--return-memory', action='store_true', help='the product without keep_memory')
+    parser.add_argument('--memory', action='store_true', help='on a CPU: peak memory, in processes of their own')
+    parser.add_argument('--only', choices=('published', 'product'), help='a few steps of one side; prints peak bytes')
+
+
+def switches(args):
+    return {'amp': args.amp, 'compile': args.compile, 'channels_last': not args.contiguous,
+            'keep_memory': not args.return_memory}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--setting', nargs='+', choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument('--reduced', action='store_true', help='smaller networks and batches')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--iterations', type=int, default=20, help='timed iterations of each side')
-    parser.add_argument('--warmup', type=int, default=3)
-    parser.add_argument('--amp', choices=('bf16', 'fp16'))
-    parser.add_argument('--compile', nargs='?', const=True, default=False, metavar='MODE')
-    parser.add_argument('--contiguous', action='store_true', help='the product without channels_last')
-    parser.add_argument('--threads', type=int, help='CPU threads')
+    arguments(parser)
     args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
-    torch.backends.cudnn.benchmark = True
-    performance = {'amp': args.amp, 'compile': args.compile, 'channels_last': not args.contiguous}
-
-    where = torch.cuda.get_device_name() if device.type == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
-    print(f'{where}; torch {torch.__version__}; {performance}; {"reduced" if args.reduced else "published"} sizes')
-    columns = ('setting', 'published', 'product', 'ratio', 'images/s', 'peak GiB', 'of peak')
-    print('{:12} {:>12} {:>12} {:>7} {:>9} {:>15} {:>8}'.format(*columns))
+    device, header = prepare(args)
+    performance = switches(args)
+    if args.only:
+        print(measure(args.setting[-1], args, device, performance))
+        return
+    sizes = 'tiny' if args.tiny else 'reduced' if args.reduced else 'published'
+    print(f'{header}; {performance}; {sizes} networks')
+    columns = ('setting', 'crop', 'batch', 'published', 'product', 'ratio', 'images/s', 'peak GiB', 'of peak')
+    print('{:12} {:>5} {:>5} {:>12} {:>12} {:>7} {:>9} {:>15} {:>8}'.format(*columns))
+    rows = []
     for name in args.setting:
-        with tempfile.TemporaryDirectory() as folder:
-            torch.manual_seed(0)
-            published, product, batch = sides(name, device, args.reduced, performance, Path(folder))
-        for i in range(args.warmup):
-            published(i), product(i)
-        pairs = []
-        for i in range(args.warmup, args.warmup + args.iterations):
-            pairs.append((timed(published, i, device), timed(product, i, device)))
-        old, new = (statistics.median(pair[k][0] for pair in pairs) for k in (0, 1))
-        ratio = statistics.median(pair[0][0] / pair[1][0] for pair in pairs)
-        memory = share = ''
-        if device.type == 'cuda':
-            memory = ' / '.join(f'{max(pair[k][1] for pair in pairs) / 2**30:.2f}' for k in (0, 1))
-            with FlopCounterMode(display=False) as counter:
-                product(args.warmup + args.iterations)
-            peak = matrix_peak(device, {'bf16': torch.bfloat16, 'fp16': torch.float16}.get(args.amp, torch.float32))
-            share = f'{counter.get_total_flops() / new / peak:.0%}'
-        times = f'{old * 1e3:9.1f} ms {new * 1e3:9.1f} ms {ratio:6.2f}x {batch / new:9.2f}'
-        print(f'{name:12} {times} {memory:>15} {share:>8}', flush=True)
+        row = measure(name, args, device, performance)
+        rows.append(row)
+        memory = ' / '.join(f'{peak / 2**30:.2f}' for peak in row['peak_bytes'] or ())
+        share = f'{row["share_of_matrix_peak"]:.0%}' if 'share_of_matrix_peak' in row else ''
+        times = f'{row["published"] * 1e3:9.1f} ms {row["product"] * 1e3:9.1f} ms {row["ratio"]:6.2f}x'
+        print(f'{name:12} {row["crop"]:5} {row["batch"]:5} {times} {row["images_per_second"]:9.2f} {memory:>15} '
+              f'{share:>8}', flush=True)
+    write(args.json, f'{header}; {performance}; {sizes} networks', rows)
 
 
 if __name__ == '__main__':
