@@ -6,11 +6,13 @@ from functools import partial
 from unittest.mock import patch
 
 import basicsr.train
+import cv2
 import torch
 
 from mssr_compat.signals import ignore_stop_requests
 from mssr_data.sampler import IterationSampler
 
+KEYED = ('UnpairedImageDataset', 'CleanImageDataset')  # whose items depend on the sampler's index alone
 _create_train_val_dataloader = basicsr.train.create_train_val_dataloader
 
 
@@ -21,6 +23,10 @@ def create_train_val_dataloader(opt, logger):
     """
     train = opt['datasets']['train']
     train['num_worker_per_gpu'] = min(train['num_worker_per_gpu'], os.cpu_count())  # more would fight for the cores
+    if train.get('pin_memory') is None:
+        train['pin_memory'] = opt['num_gpu'] != 0 and torch.cuda.is_available()
+    if train.get('persistent_workers') is None:  # new ones at each epoch cost seconds; these data sets keep no state
+        train['persistent_workers'] = train['num_worker_per_gpu'] > 0 and train['type'] in KEYED
     per_gpu = train['batch_size_per_gpu']
 
     def sampler(train_set, world_size, rank, ratio):
@@ -45,5 +51,7 @@ def create_train_val_dataloader(opt, logger):
 
 def _start_worker(seed_worker, number):
     ignore_stop_requests()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # as many threads as cores in each worker would fight with the others
     if seed_worker is not None:
         seed_worker(number)

@@ -1,5 +1,7 @@
 """BasicSR's prefetchers, without a wasted start and without a hang, and watched from outside."""
 
+import time
+
 from basicsr.data.prefetch_dataloader import CPUPrefetcher, PrefetchGenerator
 
 
@@ -45,6 +47,8 @@ class WatchedPrefetcher:
     def next(self):
         """The next batch, or None at the end of the epoch."""
         self.run.end_iteration()
+        start = time.perf_counter()
         data = self.prefetcher.next()
+        self.run.data_watch.batch(time.perf_counter() - start)
         self.run.begin_iteration(data)
         return data

@@ -11,6 +11,7 @@ from basicsr.data.prefetch_dataloader import CUDAPrefetcher
 from basicsr.utils import get_root_logger, misc
 
 from mssr_compat.checkpoint_sets import SaveError
+from mssr_compat.data_watch import DataWatch
 from mssr_compat.distributed import highest, world
 from mssr_compat.errors import UserError
 from mssr_compat.loaders import create_train_val_dataloader
@@ -31,7 +32,7 @@ class TrainingRun:
 
     def __init__(self):
         self.request = StopRequest()
-        self.opt = self.state = self.model = self.sampler = self.tb_logger = None
+        self.opt = self.state = self.model = self.sampler = self.tb_logger = self.data_watch = None
         self.val_loaders, self.lines = [], []
         self.iteration = 0  # the last one that is complete
         self.begun = False  # whether the loop has a batch in hands
@@ -74,6 +75,7 @@ class TrainingRun:
             logger.info(line)
         result = create_train_val_dataloader(opt, logger)
         _, self.sampler, self.val_loaders, *_ = result
+        self.data_watch = DataWatch(opt)
         if self.state:
             self.state['epoch'] = self.iteration // self.sampler.iters_per_epoch
         return result

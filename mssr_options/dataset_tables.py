@@ -7,8 +7,8 @@ ALL = {
     'type': Key('text', 'Registered data set, such as UnpairedImageDataset or PairedImageDataset.', 'always'),
     'scale': Key('int >= 1', 'HR size over LR size; the scale at the top wins.'),
     'io_backend': Key('io_backend', 'How files are read: type: disk, lmdb or memcached.', 'always'),
-    'pin_memory': Key('bool', 'Page-locked batches, for faster copies to the GPU.'),
-    'persistent_workers': Key('bool', 'Keep the workers between epochs.'),
+    'pin_memory': Key('bool', 'Page-locked batches, for faster copies to the GPU. Default of train: true with a GPU.'),
+    'persistent_workers': Key('bool', "Keep the workers between epochs. Default: true with this project's data sets."),
     'prefetch_mode': Key("'cpu' | 'cuda' | null", 'Prefetch batches; cuda needs pin_memory.'),
     'num_prefetch_queue': Key('int >= 1', 'Batches to prefetch, for prefetch_mode: cpu.'),
     # Of the training set alone:
