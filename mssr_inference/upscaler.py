@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.memory_format import to_channels_last
 from mssr_compat.errors import UserError
 from mssr_inference.memory import budget, bytes_per_pixel
 from mssr_inference.networks import Loaded
@@ -42,12 +43,12 @@ class Upscaler:
             raise UserError(f'--precision is {self.precision}, but must be one of {", ".join(PRECISIONS)}.')
         self.scale = self.loaded.scale
         self.multiple = lcm(*self.loaded.net.multiples)
-        self.loaded.net.to(self.device)
+        to_channels_last(self.loaded.net.to(self.device))  # up to a third faster, equal to rounding
 
     @torch.inference_mode()
     def __call__(self, lq: Tensor) -> Tensor:
         """(1, 3, H, W) float32 RGB in [0, 1], on any device, to (1, 3, H * scale, W * scale) on this one."""
-        lq = lq.to(self.device)
+        lq = lq.to(self.device).contiguous(memory_format=torch.channels_last)
         output = self._self_ensemble(lq) if self.self_ensemble else self._network(lq)
         return lock_color(output, lq, self.scale) if self.color_lock else output
 

@@ -6,6 +6,7 @@ from functools import wraps
 import torch
 from basicsr.utils import get_root_logger
 
+from mssr_arch.memory_format import to_channels_last
 from mssr_compat.allocator import keep_freed_memory
 from mssr_compat.errors import UserError
 from mssr_model.bias_apart import put_biases_apart
@@ -32,6 +33,8 @@ class AccelerationMixin:
     ========================== ======================================================================================
     """
 
+    compiles = None  # whether this machine can; not known yet
+
     def __init__(self, opt):
         self.performance = {**SWITCHES, **(opt.get('performance') or {})}
         amp = self.performance['amp']
@@ -48,12 +51,10 @@ class AccelerationMixin:
         """Apply the switches to a network on its device, before it is wrapped for several GPUs."""
         net = net.to(self.device)
         if self.performance['channels_last'] and getattr(net, 'takes_channels_last', True):
-            for tensor in (*net.parameters(), *net.buffers()):
-                if tensor.dim() == 4:
-                    tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+            to_channels_last(net)
             if self.device.type == 'cpu':
                 put_biases_apart(net)
-        if self.performance['compile']:
+        if self.performance['compile'] and self.can_compile():
             mode = self.performance['compile']
             torch._dynamo.config.suppress_errors = True
             net.compile(mode=mode if isinstance(mode, str) else None)
@@ -61,6 +62,21 @@ class AccelerationMixin:
         if self.performance['amp']:
             net.forward = self.autocast_forward(net)
         return net
+
+    def can_compile(self):
+        """Whether a function of one line compiles here; if not, the log says why, once, and networks run as they are.
+
+        That takes a C++ compiler on CPUs, Triton on GPUs.
+        """
+        if self.compiles is None:
+            try:
+                torch.compile(lambda x: (2 * x + 1).relu())(torch.ones(8, device=self.device))
+                self.compiles = True
+            except Exception as error:  # whatever a compiler or its absence raises
+                self.compiles = False
+                why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+                get_root_logger().warning(f'performance.compile is off, since this machine cannot compile: {why}')
+        return self.compiles
 
     def autocast_forward(self, net):
         """``net.forward`` in lower precision while it trains (or is frozen for training), with float32 results."""
@@ -78,7 +94,9 @@ class AccelerationMixin:
         return super().model_to_device(self.accelerate(net))
 
     def feed_data(self, data):
-        super().feed_data(data)
+        """As BasicSR's; from page-locked memory, the copy to the GPU does not wait for the step before."""
+        super().feed_data({key: value.to(self.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+                           for key, value in data.items()})
         if self.performance['channels_last']:
             for name in ('gt', 'lq'):
                 if hasattr(self, name):

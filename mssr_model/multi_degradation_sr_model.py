@@ -138,6 +138,8 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
             lqs = [self.degrade(G, y) for G in self.degradations]
             if self.lq_round:
                 lqs = [(lq.clamp(0, 1) * 255).round() / 255 for lq in lqs]
+            if self.lq_refresh > 1 and self.performance['compile']:
+                lqs = [lq.clone() for lq in lqs]  # CUDA graphs write each output to the same place
             self.drawn = y, lqs
         return self.drawn
 

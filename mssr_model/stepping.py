@@ -53,6 +53,7 @@ class SteppingMixin:
         """An iteration of training, counted from 1; gives its number as the paper counts, from 0."""
         self.current_iter, self.stepped, self.losses = current_iter, False, OrderedDict()
         self.guard.begin()
+        torch.compiler.cudagraph_mark_step_begin()  # outputs of the iteration before may be overwritten
         yield current_iter - 1
         self.guard.end()
         self.finished_iter = current_iter

@@ -56,3 +56,20 @@ def test_an_allocator_that_is_not_glibcs_is_left_alone(monkeypatch):
     monkeypatch.setattr('platform.libc_ver', lambda: ('', ''))
     monkeypatch.setattr('ctypes.CDLL', lambda *args: pytest.fail('touched'))
     assert not keep_freed_memory()
+
+
+def test_a_machine_that_cannot_compile_is_told_why_and_trains(monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError('\nNo working C++ compiler found\nand more')
+
+    warnings = []
+    monkeypatch.setattr(torch, 'compile', broken)
+    logger = type('L', (), {'warning': warnings.append, 'info': lambda *args: None})
+    monkeypatch.setattr('mssr_model.acceleration.get_root_logger', lambda: logger)
+    options = stage1_options()
+    options['performance'] = {'compile': True}
+    model = build_model(options)
+    assert len(warnings) == 1 and 'performance.compile' in warnings[0] and 'No working C++ compiler' in warnings[0]
+    model.feed_data({'gt': torch.rand(1, 3, 32, 32), 'lq': torch.rand(1, 3, 8, 8)})
+    model.optimize_parameters(1)
+    assert all(torch.isfinite(value) for value in model.losses.values())
