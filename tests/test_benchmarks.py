@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,3 +25,35 @@ def test_step_speed(tmp_path):
     assert [row['setting'] for row in rows] == ['deresnet', 'han', 'stage2-b1', 'stage2-b16']
     for row in rows:
         assert row['setting'] in output and row['published'] > 0 and row['product'] > 0 and row['ratio'] > 0
+
+
+def test_inference_speed(tmp_path):
+    file = tmp_path / 'speed.json'
+    run('inference_speed.py', '--tiny', '--device', 'cpu', '--iterations', 1, '--warmup', 0, '--json', file)
+    rows = json.loads(file.read_text())['rows']
+    assert [row['way'] for row in rows] == ['Real-ESRGAN, whole', 'product, whole', 'product, tiles of 20']
+    assert all(row['megapixels_per_second'] > 0 for row in rows)
+
+
+def test_growth(tmp_path):
+    run('growth.py', '--tiny', '--device', 'cpu', '--iterations', 1, '--warmup', 0, '--out', tmp_path)
+    for name in ('batch', 'crop', 'generators'):
+        root = ElementTree.parse(tmp_path / f'{name}.svg').getroot()
+        assert len(root.findall('{*}circle')) == (2 if name == 'generators' else 4)  # two sizes of each line
+    assert len(json.loads((tmp_path / 'growth.json').read_text())['rows']) == 6
+
+
+def test_precision_curves(tmp_path):
+    """Two iterations: bfloat16's losses are not float32's, and near them."""
+    file = tmp_path / 'curves.json'
+    run('precision_curves.py', '--device', 'cpu', '--iterations', 2, '--out', tmp_path, '--json', file)
+    rows = json.loads(file.read_text())['rows']
+    assert {row['stage'] for row in rows} == {'stage1', 'stage2'} and any(row['apart'] for row in rows)
+    assert all(abs(row['apart']) < 0.05 for row in rows)
+    assert len(list(tmp_path.glob('*.svg'))) == len(rows)
+
+
+def test_data_speed():
+    """One worker-less round; how much faster sub-images are is left to a run by hand."""
+    output = run('data_speed.py', '--quick', '--at-least', 0)
+    assert 'sub-images, LMDB' in output
