@@ -22,11 +22,17 @@ START = 12  # seconds that a process takes to start, to test and to end, roughly
 STEPS = 3
 
 
-def estimate(parts: list[Part], done: dict[str, int], jobs: int, threads: int) -> tuple[float, dict[str, float]]:
-    """Seconds until all parts are done, and of each; ``done``: the iterations that are behind it.
+def estimate(parts: list[Part], done: dict[str, int], abreast: int, threads: int) -> tuple[float, dict[str, float]]:
+    """Seconds until all parts are done, and of each.
 
     Parts that differ by their seed alone are measured once. Neighbours that run side by side slow each other by more or
     less, which this cannot know.
+
+    Args:
+        parts: what is left.
+        done: iterations of each that are behind it.
+        abreast: parts that run at a time without sharing a core or a GPU.
+        threads: CPU threads of each.
 
     Raises:
         UserError: data or options cannot be used.
@@ -42,7 +48,7 @@ def estimate(parts: list[Part], done: dict[str, int], jobs: int, threads: int) -
             seconds[part.name] = START + kinds[kind] * (part.iterations - done[part.name])
     finally:
         torch.set_num_threads(before)
-    return max(sum(seconds.values()) / jobs, max(seconds.values(), default=0.0)), seconds
+    return max(sum(seconds.values()) / abreast, max(seconds.values(), default=0.0)), seconds
 
 
 def seconds_per_iteration(part: Part) -> float:

@@ -110,9 +110,9 @@ def run(args: argparse.Namespace, argv: list[str] | None) -> None:
         if args.rows and 'oracle' in rows:
             raise UserError('--rows oracle needs a world whose degradation is known; make one with --known FOLDER.')
         rows = [row for row in rows if row != 'oracle']
-    on_gpu = torch.cuda.is_available()
-    jobs = args.jobs or (1 if on_gpu else 2)
-    threads = max((os.cpu_count() or 1) // jobs, 1)
+    on_gpu, cores = torch.cuda.is_available(), available_cores()
+    jobs = args.jobs or (1 if on_gpu else min(cores, 2))
+    threads = max(cores // jobs, 1)
     if 'OMP_NUM_THREADS' in os.environ:
         threads = int(os.environ['OMP_NUM_THREADS'])
     planner = Planner(world, args.out, args.size, args.recipes)
@@ -120,7 +120,8 @@ def run(args: argparse.Namespace, argv: list[str] | None) -> None:
     left = [part for part in parts if not runner.record(part)['finished']]
     if not args.report_only and left:
         say(f'{world.name}: {len(parts)} parts, of which {len(left)} are left; size {args.size}, results in {args.out}')
-        seconds, each = estimate(left, {part.name: runner.iteration(part) for part in left}, jobs, threads)
+        seconds, each = estimate(left, {part.name: runner.iteration(part) for part in left},
+                                 1 if on_gpu else min(jobs, cores), threads)  # fmt: skip
         say(', '.join(f'{name} {as_text(value)}' for name, value in each.items()))
         say(f'About {as_text(seconds)} on {"this GPU" if on_gpu else "this CPU"}, {jobs} at a time with {threads} '
             f'thread{"" if threads == 1 else "s"} each.')
@@ -160,6 +161,11 @@ def report(args, argv, planner: Planner, asked: list[Part], runner: Runner) -> N
     say(f'Look at {out / "results.md"}')
 
 
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 def seeds_there(out: Path) -> set[int]:
     """Seeds of which OUT has parts."""
     return {int(path.stem.rpartition('_s')[2]) for path in out.glob('parts/*_s*.json')}
@@ -172,7 +178,7 @@ def machine(threads: int) -> dict:
     if cpuinfo.is_file():
         models = [line.partition(':')[2].strip() for line in cpuinfo.read_text().splitlines() if 'model name' in line]
         name = models[0] if models else name
-    device = torch.cuda.get_device_name() if on_gpu else f'{name}, {os.cpu_count()} CPU cores'
+    device = torch.cuda.get_device_name() if on_gpu else f'{name}, {available_cores()} CPU cores'
     return {'device': device, 'threads': threads, 'python': platform.python_version(),
             'versions': {package: version(package) for package in PACKAGES}}  # fmt: skip
 

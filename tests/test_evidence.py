@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from basicsr.models import build_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -307,6 +308,17 @@ def test_rows_differ_in_what_they_should_alone(parts):
     assert parts['sr_mixed_s3'].needs == ['g_deresnet_s3', 'g_han_s3']
     assert parts['g_third_s3'].opt['manual_seed'] != parts['g_deresnet_s3'].opt['manual_seed']
     assert len({part.digest for part in parts.values()}) == len(parts)
+
+
+def test_rows_begin_with_the_same_weights(parts):
+    """Whatever a row learns from is built after its networks, so that it does not move the random numbers before."""
+    states = []
+    for row in ('bicubic', 'oracle'):
+        opt = parts[f'sr_{row}_s3'].opt
+        torch.manual_seed(opt['manual_seed'])
+        states.append(build_model({**opt, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1, 'num_gpu': 0,
+                                   'path': {}, 'val': {}}).net_g.state_dict())
+    assert states[0] and all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 @pytest.mark.parametrize('size', ['cpu', 'gpu', 'smoke'])
