@@ -119,7 +119,7 @@ def run(args: argparse.Namespace, argv: list[str] | None) -> None:
     parts, runner = planner.parts(rows, args.seeds), Runner(args.out, jobs, threads, args.renew)
     left = [part for part in parts if not runner.record(part)['finished']]
     if not args.report_only and left:
-        say(f'{world.name}: {len(parts)} parts, of which {len(left)} are left; size {args.size}, results in {args.out}')
+        say(f'{world.name}: {len(left)} of {len(parts)} parts are left; size {args.size}, results in {args.out}')
         seconds, each = estimate(left, {part.name: runner.iteration(part) for part in left},
                                  1 if on_gpu else min(jobs, cores), threads)  # fmt: skip
         say(', '.join(f'{name} {as_text(value)}' for name, value in each.items()))

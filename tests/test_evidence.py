@@ -28,10 +28,12 @@ from _evidence_statistics import gap_share, interval, over_seeds, paired
 from _evidence_world import HR_TRAIN, LR_TRAIN, make_known_world, read_rgb, read_world, split_photos
 from known_degradation import DEFAULTS, KnownDegradation
 
+from backbone_tools import write_backbone
 from data_tools import write_photo
 from inference_tools import picture
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
+from mssr_metric import lpips_metric
 from mssr_options.check import check_options
 from mssr_options.reader import read_options
 
@@ -122,6 +124,21 @@ def test_the_same_command_trains_nothing_again(run, monkeypatch):
         assert (out / 'results.md').is_file()
     after = json.loads((out / 'results.json').read_text())
     assert after['figures'] == json.loads(before)['figures']
+
+
+def test_lpips_is_measured_where_weights_are_at_hand(run, tmp_path, monkeypatch):
+    out, command = run
+    write_backbone(tmp_path)
+    monkeypatch.setenv('MSSR_WEIGHTS', str(tmp_path))
+    lpips_metric._network.cache_clear()
+    assert evidence.main([*command, '--report-only']) == 0
+    results = json.loads((out / 'results.json').read_text())
+    means = {row: results['summary']['rows'][row]['lpips']['mean'] for row in ('bicubic', 'interpolation')}
+    difference = results['summary']['differences']['bicubic - interpolation']['lpips']
+    assert means['bicubic'] > 0
+    assert difference['mean'] == pytest.approx(means['interpolation'] - means['bicubic'])  # less is better
+    assert 'LPIPS' in (out / 'results.md').read_text()
+    lpips_metric._network.cache_clear()
 
 
 def test_rows_of_several_commands_stand_in_one_table(run):
