@@ -42,7 +42,7 @@ def check_options(opt: dict) -> None:
         near = opt['gt_size'] // opt['scale'] * opt['scale'] or opt['scale']
         raise UserError(f"datasets.train.gt_size is {opt['gt_size']}, which scale {opt['scale']} does not divide; "
                         f'{near} would do.')
-    for key in ('use_hflip', 'use_rot', 'paired_augment', 'allow_larger_lq'):
+    for key in ('use_hflip', 'use_rot', 'paired_augment', 'allow_larger_lq', 'cache_data'):
         if not isinstance(opt.get(key, False), bool):
             raise UserError(f'datasets.train.{key} is {opt[key]!r}; it must be true or false.')
     if opt.get('on_corrupt', 'stop') not in ('stop', 'skip'):

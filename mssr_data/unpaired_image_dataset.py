@@ -40,6 +40,8 @@ class UnpairedImageDataset(Dataset):
             paired_augment (bool): the same flip and turn for both crops of a sample. Default: false.
             crops_per_image (int): HR crops cut from a decoded photo before the next one is decoded; for large photos.
                 Default: 1.
+            cache_data (bool): keep all decoded photos in memory, in each worker; for small sets, where decoding would
+                take longer than the networks. Default: false.
             on_corrupt (str): ``stop`` at an image that cannot be used, or ``skip`` it for the next one, with a warning
                 that names it. Default: stop.
             allow_larger_lq (bool): do not take LR photos clearly larger than the HR photos for swapped folders.
@@ -72,7 +74,8 @@ class UnpairedImageDataset(Dataset):
     def _source(self, role: str) -> ImageSource:
         return ImageSource(self.opt[f'dataroot_{role}'], f'datasets.train.dataroot_{role}',
                            self.opt.get('io_backend') or {'type': 'disk'},
-                           self.opt.get(f'meta_info_{role}'), f'datasets.train.meta_info_{role}')
+                           self.opt.get(f'meta_info_{role}'), f'datasets.train.meta_info_{role}',
+                           self.opt.get('cache_data', False))
 
     def __len__(self) -> int:
         return len(self.lq)

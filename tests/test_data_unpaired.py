@@ -47,6 +47,24 @@ def same(one, other):
         torch.equal(a['gt'], b['gt']) and torch.equal(a['lq'], b['lq']) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.parametrize('workers', [0, 2])
+def test_photos_in_memory_give_the_same_batches(root, workers):
+    plain, cached = (options(root, cache_data=cache, num_worker_per_gpu=workers) for cache in (False, True))
+    assert same(batches(plain, 12), batches(cached, 12))
+
+
+def test_photos_in_memory_are_decoded_once(root, monkeypatch):
+    from mssr_data import image_source
+
+    decoded, decode = [], image_source.decode_image
+    monkeypatch.setattr(image_source, 'decode_image', lambda data, name: decoded.append(name) or decode(data, name))
+    dataset = UnpairedImageDataset(options(root, cache_data=True))
+    for draw in range(40):
+        dataset[SampleIndex(draw % 5, draw=draw)]
+    assert len(decoded) == len(set(decoded)) == 7 + 5
+    assert pickle.loads(pickle.dumps(dataset))[SampleIndex(1, draw=1)]['gt'].shape == (3, 32, 32)
+
+
 def test_a_sample(root):
     dataset = UnpairedImageDataset(options(root))
     assert len(dataset) == 5
