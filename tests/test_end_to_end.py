@@ -21,6 +21,7 @@ from mssr_compat import pipeline
 ROOT = Path(__file__).resolve().parent.parent
 STAGE1 = sorted(path.name for path in (ROOT / 'options').glob('train_degradation_*.yml'))
 STAGE2 = sorted(path.name for path in (ROOT / 'options').glob('train_mssr_*.yml'))
+RECIPES = sorted(path.name for path in (ROOT / 'options' / 'recipes').glob('*.yml'))
 TEST = sorted(path.name for path in (ROOT / 'options').glob('test_*.yml'))
 ITERATIONS = 3
 
@@ -121,6 +122,22 @@ def test_stage2_and_its_test(monkeypatch, world, option_file):
     assert [cv2.imread(str(picture)).shape for picture in pictures] == [(136, 128, 3)] * 2
     trained = re.findall(r'# psnr_mssr: (\S+)', log)[-3:]
     assert re.findall(r'# psnr_mssr: (\S+)', only_log(results)) == trained  # the same figures as in training
+
+
+def test_recipes(monkeypatch, world):
+    """The recipes as they are but for their length: two generators, and two SR networks on what they draw."""
+    assert RECIPES == ['degradation_deresnet.yml', 'degradation_han.yml', 'mssr.yml']
+    train = [f'datasets:train:dataroot_{role}={world}/{role}' for role in ('gt', 'lq')]
+    checkpoints = []
+    for k, option_file in enumerate(RECIPES[:2]):
+        run(monkeypatch, pipeline.train, world, f'recipes/{option_file}', *train, *short(decay=True)[:1],
+            *short(decay=True)[2:], 'datasets:train:gt_size=128')
+        experiment = world / 'experiments' / f'recipe_{option_file[:-4]}'
+        checkpoints.append(f'degradations:{k}:checkpoint={experiment}/models/net_g_latest.pth')
+    run(monkeypatch, pipeline.train, world, 'recipes/mssr.yml', *train, *short(decay=True)[:1], *short(decay=True)[2:],
+        *checkpoints, 'train:collab_start_iter=0')
+    log = only_log(world / 'experiments' / 'recipe_mssr')
+    assert 'l_collab_2' in log and re.search(r'l_adapt_2: [1-9]', log)
 
 
 def test_each_kind_of_option_file_is_run():
