@@ -87,8 +87,15 @@ def matrix_peak(device, dtype):
 
 
 def resident_peak():
-    """The largest memory that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+    """The largest memory that this process has had, in bytes.
+
+    Linux's ``ru_maxrss`` would be at least what the parent had when it started this process; VmHWM begins anew.
+    """
+    try:
+        lines = Path('/proc/self/status').read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
 
 def write(path, header, rows):

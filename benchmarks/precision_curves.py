@@ -4,7 +4,8 @@
     python benchmarks/precision_curves.py --amp fp16 --device cuda
 
 Both precisions start from the same weights and take the same batches and noise: random pictures with edges, clean for
-HR, noisy for real LR. Printed is the mean loss of the last fifth in both, and how far apart they are.
+HR, noisy for real LR. The generators of stage 2 are untrained: a DeResnet's LR is then nearly one gray, from which S_1
+has nothing to learn, so that stage 2 is to be judged by S_2, on HAN's. Printed is the mean loss of the last fifth in both, and how far apart they are.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def main():
             lines = {precision: [(k, sum(found[name][k:k + smooth]) / smooth)
                                  for k in range(0, args.iterations - smooth + 1, smooth)]
                      for precision, found in both.items()}
-            write_chart(args.out / f'{args.amp}_{stage}_{name}.svg', lines, 'iteration', name)
+            write_chart(args.out / f'{args.amp}_{stage}_{name}.svg', lines, 'iteration', name, legend_at=440)
     write(args.json, header, rows)
 
 

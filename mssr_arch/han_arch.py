@@ -102,7 +102,7 @@ class ChannelSpatialAttention(nn.Module):
     """``h * sigmoid(conv3d(h))``, a 3 x 3 x 3 convolution over channel, row and column.
 
     With one channel in and out, such a convolution is slow everywhere. It is a 2D one over all channels, in which a
-    channel sees itself and its two neighbours; as such it is computed, six times faster on a CPU.
+    channel sees itself and its two neighbours; as such it is computed, faster on a CPU.
 
     The published layer has neither residual nor ``gamma`` in its formula, yet keeps the weight: it is here for its
     place in checkpoints, and frozen since nothing trains it.

@@ -24,7 +24,7 @@ class AccelerationMixin:
                                options that ship set it.
     ``fused_adam``             One kernel per Adam step. Equal to rounding. Default: true.
     ``keep_memory``            On CPUs, reuse the memory of freed tensors instead of returning it to the system: large
-                               batches take about half the time, for a process that does not shrink. Exact. Default:
+                               batches take less time, for a process that does not shrink. Exact. Default:
                                true.
     ``amp``                    ``bf16`` or ``fp16`` (with a gradient scaler) for the networks; filters, logarithms,
                                losses and weights stay float32. Not exact. Default: none.

@@ -57,3 +57,13 @@ def test_data_speed():
     """One worker-less round; how much faster sub-images are is left to a run by hand."""
     output = run('data_speed.py', '--quick', '--at-least', 0)
     assert 'sub-images, LMDB' in output
+
+
+def test_peak_memory_is_the_processs_own():
+    """A parent that has had a lot does not show in its children."""
+    code = (f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import measuring; "
+            'print(measuring.resident_peak())')
+    parent = (f'import subprocess, sys; block = bytearray(b"x") * (1 << 30); '
+              f'print(subprocess.run([sys.executable, "-c", {code!r}], capture_output=True, text=True).stdout)')
+    result = subprocess.run([sys.executable, '-c', parent], capture_output=True, text=True, check=True)
+    assert 0 < int(result.stdout) < 1 << 30
