@@ -5,7 +5,8 @@
 
 Both precisions start from the same weights and take the same batches and noise: random pictures with edges, clean for
 HR, noisy for real LR. The generators of stage 2 are untrained: a DeResnet's LR is then nearly one gray, from which S_1
-has nothing to learn, so that stage 2 is to be judged by S_2, on HAN's. Printed is the mean loss of the last fifth in both, and how far apart they are.
+has nothing to learn, so that stage 2 is to be judged by S_2, on HAN's. Printed is the mean loss of the last fifth in
+both, and how far apart they are.
 """
 
 import argparse
