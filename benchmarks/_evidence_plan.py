@@ -45,7 +45,7 @@ GENERATORS = {
     'deresnet': ('deresnet', 0, {}),
     'deterministic': ('deresnet', 0, {'network_g': {'noise_std': 0}}),
     'han': ('han', 0, {}),
-    'third': ('deresnet', 100, {'network_d': {'filter': 'gaussian'}}),
+    'third': ('deresnet', 100, {'network_d': {'filter': 'wavelet'}}),
 }
 
 #: what a size changes: keywords of networks, factors on batch and iterations by stage, or fixed numbers of them

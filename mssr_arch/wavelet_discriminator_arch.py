@@ -81,7 +81,8 @@ class WaveletDiscriminator(nn.Module):
         kernel_size (int): Of the Gaussian and average filters, in pixels, odd.
         num_feat (int): Channels of the first convolution; the next ones have twice and four times as many.
         gain (float | None): Null gives the network bands in [0, 1] around 0.5, as published: fine noise is a deviation
-            of a few hundredths, which D needs long to see. A number gives it ``gain * (band - 0.5)``.
+            of a few hundredths, which D needs long to see. A number gives it ``tanh(gain * (band - 0.5))``: with 40,
+            faint noise counts about as much as strong texture.
 
     Raises:
         UserError: A keyword has an impossible value.
@@ -127,4 +128,4 @@ class WaveletDiscriminator(nn.Module):
             Tensor: (N, 1, h, w) logits, high for real. The wavelet filter halves H and W before the network.
         """
         bands = self.filter.high(x.contiguous())
-        return self.net(bands if self.gain is None else (bands - 0.5) * self.gain)
+        return self.net(bands if self.gain is None else ((bands - 0.5) * self.gain).tanh())

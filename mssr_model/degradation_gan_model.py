@@ -22,7 +22,8 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
 
     Options under ``train``: ``color_opt``, ``perceptual_opt``, ``gan_opt`` (a loss each), ``relativistic`` (RaGAN for
     D), ``gp_opt`` (WGAN's penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations),
-    ``optim_g.noise_lr`` (rate of the noise weights).
+    ``optim_g.noise_lr`` (rate of the noise weights), ``content_without_noise`` (colour and perceptual loss judge a draw
+    with the noise switched off, so that they do not punish noise).
     """
 
     def init_training_settings(self):
@@ -30,6 +31,7 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
         self.relativistic = train_opt.get('relativistic', False)
         self.disc_freq = train_opt.get('disc_freq', 1)
         self.gen_freq = train_opt.get('gen_freq', 1)
+        self.content_without_noise = train_opt.get('content_without_noise', False)
         super().init_training_settings()
         self.cri_color = build_loss(train_opt['color_opt']).to(self.device) if train_opt.get('color_opt') else None
         self.cri_gp = build_loss(train_opt['gp_opt']).to(self.device) if train_opt.get('gp_opt') else None
@@ -66,12 +68,13 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
             # G: keep the colours of the HR photo, take the texture of the real LR photos.
             def L_G(y, *z):
                 x_fake, y_down = G(y, z), bicubic_downsample(y, self.opt['scale'])
+                content = self.degrade(self.net_g, y, False) if self.content_without_noise else x_fake
                 losses = {}
-                losses['l_g_color'] = self.cri_color(x_fake, y_down) if self.cri_color else x_fake.new_zeros(())
+                losses['l_g_color'] = self.cri_color(content, y_down) if self.cri_color else x_fake.new_zeros(())
                 judged = self.judge(x_fake)
                 losses['l_g_gan'] = self.cri_gan(judged, True, is_disc=False)
                 if self.cri_perceptual:
-                    losses['l_g_percep'] = self.cri_perceptual(x_fake, y_down)
+                    losses['l_g_percep'] = self.cri_perceptual(content, y_down)
                 return sum(losses.values()), {**losses, 'out_d_fake': self.score(judged)}
 
             if i % self.disc_freq == 0:

@@ -241,6 +241,19 @@ def test_steps_of_d_and_g_happen_as_often_as_asked():
     assert ['l_g_gan' in log for log in logs] == [True, False, False, True]
 
 
+def test_content_may_be_judged_without_noise():
+    logs = []
+    for wanted in (False, True):
+        model = build_model(stage1_options(content_without_noise=wanted))
+        for w in model.net_g.noise_parameters():
+            torch.nn.init.constant_(w, 5.0)
+        without = model.degrade(model.net_g, BATCH['gt'], False)
+        expected = model.cri_color(without, bicubic_downsample(BATCH['gt'], 4)).item()
+        logs.append((run(model, 1)[0]['l_g_color'], expected))
+    assert logs[0][0] != pytest.approx(logs[0][1], rel=1e-3)
+    assert logs[1][0] == pytest.approx(logs[1][1], rel=1e-5)
+
+
 def test_the_deterministic_ablation_has_no_noise_to_learn():
     options = stage1_options()
     options['network_g'] = {**TINY_DERESNET, 'noise_std': 0}
