@@ -1,5 +1,7 @@
 """What is checked of an unpaired data set before the first iteration."""
 
+import contextlib
+import os
 from os import path as osp
 
 import numpy as np
@@ -73,6 +75,34 @@ def check_sizes(dataset) -> None:
             others = f' (as are {len(small) - 1} others)' if len(small) > 1 else ''
             dataset.refuse(role, index, f"'{getattr(dataset, role).path(index)}' has a side of {sides[role][index]} "
                                         f'px, too small for the {crop} px crop of {rule}{others}')
+
+
+def check_cache(dataset) -> None:
+    """Refuse to keep photos in memory where they would fill more than half of it.
+
+    Raises:
+        UserError: says how much it would take, and what there is.
+    """
+    if not dataset.opt.get('cache_data', False):
+        return
+    copies = max(dataset.opt.get('num_worker_per_gpu') or 0, 1)
+    needed = copies * sum(_decoded_bytes(getattr(dataset, role)) for role in _ROLES)
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    if needed > memory / 2:
+        each = f' in {copies} workers' if copies > 1 else ''
+        raise UserError(f'datasets.train.cache_data is true, but the photos take about {needed / 2**30:.1f} GiB{each}, '
+                        f'and the machine has {memory / 2**30:.1f} GiB: set it to false.')
+
+
+def _decoded_bytes(source) -> float:
+    """Bytes of all photos as 8-bit RGB, from some of their headers."""
+    some = range(0, len(source), -(-len(source) // MAX_HEADERS))
+    sizes = []
+    for index in some:
+        with contextlib.suppress(CorruptImageError):
+            height, width = source.size(index)
+            sizes.append(3 * height * width)
+    return float(np.mean(sizes)) * len(source) if sizes else 0.0
 
 
 def _shorter_sides(dataset, role: str) -> dict[int, int]:

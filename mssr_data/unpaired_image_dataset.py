@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from mssr_compat.errors import UserError
 from mssr_data.augmentation import flip_and_turn, random_crop
-from mssr_data.checks import check_options, check_sizes
+from mssr_data.checks import check_cache, check_options, check_sizes
 from mssr_data.decoding import CorruptImageError, to_rgb8
 from mssr_data.image_source import ImageSource
 from mssr_data.keyed_random import AUGMENTATION, GT_ORDER, endless_shuffle, raw_numbers
@@ -41,7 +41,7 @@ class UnpairedImageDataset(Dataset):
             crops_per_image (int): HR crops cut from a decoded photo before the next one is decoded; for large photos.
                 Default: 1.
             cache_data (bool): keep all decoded photos in memory, in each worker; for small sets, where decoding would
-                take longer than the networks. Default: false.
+                take longer than the networks; refused where they would fill half of the machine's. Default: false.
             on_corrupt (str): ``stop`` at an image that cannot be used, or ``skip`` it for the next one, with a warning
                 that names it. Default: stop.
             allow_larger_lq (bool): do not take LR photos clearly larger than the HR photos for swapped folders.
@@ -70,6 +70,7 @@ class UnpairedImageDataset(Dataset):
         self._corrupt = {role: torch.zeros(len(source), dtype=torch.uint8).share_memory_()
                          for role, source in (('gt', self.gt), ('lq', self.lq))}
         check_sizes(self)
+        check_cache(self)
 
     def _source(self, role: str) -> ImageSource:
         return ImageSource(self.opt[f'dataroot_{role}'], f'datasets.train.dataroot_{role}',

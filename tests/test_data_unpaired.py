@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_tools import folder_to_lmdb, lmdb_options, options, photo, write_folder, write_photo
+from mssr_compat.errors import UserError
 from mssr_data.sampler import IterationSampler, SampleIndex
 from mssr_data.unpaired_image_dataset import UnpairedImageDataset
 
@@ -63,6 +64,15 @@ def test_photos_in_memory_are_decoded_once(root, monkeypatch):
         dataset[SampleIndex(draw % 5, draw=draw)]
     assert len(decoded) == len(set(decoded)) == 7 + 5
     assert pickle.loads(pickle.dumps(dataset))[SampleIndex(1, draw=1)]['gt'].shape == (3, 32, 32)
+
+
+def test_photos_that_would_fill_the_memory_are_refused(root, monkeypatch):
+    monkeypatch.setattr('os.sysconf', {'SC_PAGE_SIZE': 1024, 'SC_PHYS_PAGES': 200}.__getitem__)
+    opt = options(root, cache_data=True, num_worker_per_gpu=2)  # 7 photos of about 8 kB and 5 of 0.5 kB, twice
+    with pytest.raises(UserError, match=r'datasets\.train\.cache_data is true.* in 2 workers.*set it to false'):
+        UnpairedImageDataset(opt)
+    UnpairedImageDataset(opt | {'cache_data': False})
+    UnpairedImageDataset(opt | {'num_worker_per_gpu': 0})
 
 
 def test_a_sample(root):
