@@ -78,11 +78,11 @@ class DegradationNetwork(nn.Module):
         return [torch.randn(len(y), 1, *size, generator=generator, device=source).to(y.device) for size in sizes]
 
     def begin_at_bicubic(self, last: nn.Conv2d) -> None:
-        """Set :attr:`skip`, and the layer that gives the output to a tenth of its usual weights and no bias, so that
+        """Set :attr:`skip`, and the layer that gives the output to a quarter of its usual weights and no bias, so that
         an untrained generator is nearly a bicubic downsampler."""
         self.skip = True
         with torch.no_grad():
-            last.weight.mul_(0.1)
+            last.weight.mul_(0.25)
             last.bias.zero_()
 
     def inject(self, k: int, h: Tensor, z: list[Tensor]) -> Tensor:

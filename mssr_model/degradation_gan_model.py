@@ -22,8 +22,8 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
 
     Options under ``train``: ``color_opt``, ``perceptual_opt``, ``gan_opt`` (a loss each), ``relativistic`` (RaGAN for
     D), ``gp_opt`` (WGAN's penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations),
-    ``optim_g.noise_lr`` (rate of the noise weights), ``content_without_noise`` (colour and perceptual loss judge a draw
-    with the noise switched off, so that they do not punish noise).
+    ``optim_g.noise_lr`` (rate of the noise weights), ``content_antithetic`` (colour and perceptual loss judge the mean
+    of the draws for z and -z, in which noise cancels and all else stays, so that they do not punish noise).
     """
 
     def init_training_settings(self):
@@ -31,7 +31,7 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
         self.relativistic = train_opt.get('relativistic', False)
         self.disc_freq = train_opt.get('disc_freq', 1)
         self.gen_freq = train_opt.get('gen_freq', 1)
-        self.content_without_noise = train_opt.get('content_without_noise', False)
+        self.content_antithetic = train_opt.get('content_antithetic', False)
         super().init_training_settings()
         self.cri_color = build_loss(train_opt['color_opt']).to(self.device) if train_opt.get('color_opt') else None
         self.cri_gp = build_loss(train_opt['gp_opt']).to(self.device) if train_opt.get('gp_opt') else None
@@ -68,7 +68,7 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
             # G: keep the colours of the HR photo, take the texture of the real LR photos.
             def L_G(y, *z):
                 x_fake, y_down = G(y, z), bicubic_downsample(y, self.opt['scale'])
-                content = self.degrade(self.net_g, y, False) if self.content_without_noise else x_fake
+                content = self.mean_of_pair(x_fake, y, z) if self.content_antithetic else x_fake
                 losses = {}
                 losses['l_g_color'] = self.cri_color(content, y_down) if self.cri_color else x_fake.new_zeros(())
                 judged = self.judge(x_fake)
@@ -95,6 +95,10 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
             return known['x_fake']
 
         return G
+
+    def mean_of_pair(self, x_fake, y, z):
+        """``(G(y, z) + G(y, -z)) / 2``: noise cancels to first order; a shift of colours or a blur does not."""
+        return (x_fake + self.degrade(self.net_g, y, [-n for n in z])) / 2
 
     def relate(self, d_real, d_fake):
         """D's logits; for RaGAN each less the batch mean of the other side, position by position."""

@@ -174,7 +174,7 @@ STAGE_1 = {
     'train.gp_opt': Key('loss?', 'Gradient penalty of D, for WGAN.'),
     'train.disc_freq': Key('int >= 1', 'Step D every so many iterations.'),
     'train.gen_freq': Key('int >= 1', 'Step G every so many iterations.'),
-    'train.content_without_noise': Key('bool', 'Colour and perceptual loss judge G without noise. Default: false.'),
+    'train.content_antithetic': Key('bool', 'Content losses judge the mean of G(y, z) and G(y, -z). Default: false.'),
     'val.pbar': SR['val.pbar'],
 }
 
