@@ -15,6 +15,7 @@ BLIND = 0.02  # between D's mean scores
 DRIFT = 10.0  # levels between local colours; 5 in sound runs
 ON_THEIR_WAY = 0.9  # of the drift at the validation before, below which colours are still being learned
 TOO_LOUD = 30.0  # times the other terms; below 10 in sound runs
+EARLY = 0.1  # of the run, in which it is too early to call it collapsed
 TOO_NOISY = 4.0  # levels above the real noise, and twice as much
 
 
@@ -28,6 +29,12 @@ class State:
     fake_score: float = math.nan
     drift_before: float = math.nan  # figure color_drift of the validation before
     loudness: float = math.nan  # adversarial term over the sum of the others, weighted, of late
+
+
+def loudness(losses: dict[str, float]) -> float:
+    """Adversarial term over the sum of the others, from the logged losses, which are weighted; nan if unknown."""
+    others = sum(losses.get(name, 0.0) for name in ('l_g_color', 'l_g_percep'))
+    return losses.get('l_g_gan', math.nan) / others if others else math.nan
 
 
 def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
@@ -48,6 +55,7 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
         found['loud_adversary'] = (f'The adversarial term is {state.loudness:.0f} times as large as all others: '
                                    'colours and scenes hardly count. Lower train.gan_opt.loss_weight (now '
                                    f'{state.adversarial:g}; the published value is 0.005).')
+    cause = 'See to the adversarial weight first.' if found else ''
     if state.num_noise == 0:
         found['same_draws'] = ('All draws are identical: network_g has no noise injections, so stage 2 will see one LR '
                                'photo for each HR photo. Set network_g.noise_std to 0.1, or take DeResnet or '
@@ -64,14 +72,15 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
                             'those of color_opt and perceptual_opt.')
     elif there_is_something and g['haar_distance'] > NO_BETTER * bicubic['haar_distance']:
         found['no_better'] = (f'Generated texture is no nearer to real LR ({g["haar_distance"]:.1f}) than bicubic LR '
-                              f'({bicubic["haar_distance"]:.1f}). If that lasts, change train.gan_opt.loss_weight: '
-                              + ('down.' if g['color_drift'] > DRIFT else
-                                 'up where LR looks clean, down where it shows artefacts.'))
+                              f'({bicubic["haar_distance"]:.1f}). '
+                              + (cause or 'If that lasts, change train.gan_opt.loss_weight: '
+                                 + ('down.' if g['color_drift'] > DRIFT else
+                                    'up where LR looks clean, down where it shows artefacts.')))
     if g['spectrum_distance'] > max(OTHER_SPECTRUM, 1.5 * bicubic['spectrum_distance']):
         found['spectrum'] = (f'Fine detail is lost or exaggerated: the spectrum is {g["spectrum_distance"]:.1f} dB '
-                             f'from that of real LR, and bicubic LR {bicubic["spectrum_distance"]:.1f} dB. Train '
-                             'longer; if that lasts, change train.gan_opt.loss_weight: up where LR looks smooth, down '
-                             'where it shows artefacts.')
+                             f'from that of real LR, and bicubic LR {bicubic["spectrum_distance"]:.1f} dB. '
+                             + (cause or 'Train longer; if that lasts, change train.gan_opt.loss_weight: up where LR '
+                                         'looks smooth, down where it shows artefacts.'))
     real_score, fake_score = state.real_score, state.fake_score
     if real_score > 1 - SATURATED and fake_score < SATURATED:
         found['saturated'] = (f'The discriminator is saturated (real {real_score:.2f}, generated {fake_score:.2f}): it '
@@ -83,13 +92,18 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
                           'network_d.norm or net.')
     if g['color_drift'] > DRIFT:
         away = f'{g["color_drift"]:.0f} levels from those of the HR photos'
-        if g['color_drift'] < ON_THEIR_WAY * state.drift_before:
+        if state.adversarial != 0 and cause:
+            found['color'] = f'Colours are off: they are {away}. {cause}'
+        elif math.isnan(state.drift_before):
+            found['color'] = (f'Colours are off: they are {away}. Train longer; if they come no nearer, raise '
+                              'train.color_opt.loss_weight.')
+        elif g['color_drift'] < ON_THEIR_WAY * state.drift_before:
             found['color'] = (f'Colours are not there yet: they are {away}, after {state.drift_before:.0f} at the '
                               'validation before. Train longer; if they stop on their way, raise '
                               'train.color_opt.loss_weight.')
         else:
-            found['color'] = (f'Colours drift: they are {away}. Raise train.color_opt.loss_weight, or lower '
-                              'train.gan_opt.loss_weight.')
+            found['color'] = (f'Colours drift: they are {away}. Raise train.color_opt.loss_weight'
+                              + (', or lower train.gan_opt.loss_weight.' if state.adversarial else '.'))
     if g['noise_level'] > max(2 * real['noise_level'], real['noise_level'] + TOO_NOISY):
         found['noisy'] = (f'Generated LR is far noisier ({g["noise_level"]:.1f} levels) than real LR '
                           f'({real["noise_level"]:.1f}). Lower train.gan_opt.loss_weight or train.optim_g.noise_lr.')

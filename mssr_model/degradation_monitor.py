@@ -8,13 +8,11 @@ from basicsr.utils import get_root_logger
 
 from mssr_compat.errors import UserError
 from mssr_metric.degradation_figures import BETTER, FIGURES, Figures
-from mssr_model.collapse_warnings import State, collapse_warnings
+from mssr_model.collapse_warnings import EARLY, State, collapse_warnings, loudness
 from mssr_model.experiment_record import write_pictures
 from mssr_model.generator_study import GeneratorStudy
 from mssr_model.observed_validation import ObservedValidation
 from mssr_model.pictures import as_arrays, heat, side_by_side
-
-EARLY = 0.1  # of the run, in which it is too early to call it collapsed
 
 
 class DegradationMonitor(ObservedValidation):
@@ -66,8 +64,7 @@ class DegradationMonitor(ObservedValidation):
             losses = self.recent_losses()
             state.real_score = losses.get('out_d_real', state.real_score)
             state.fake_score = losses.get('out_d_fake', state.fake_score)
-            others = sum(losses.get(name, 0.0) for name in ('l_g_color', 'l_g_percep'))
-            state.loudness = losses.get('l_g_gan', math.nan) / others if others else math.nan
+            state.loudness = loudness(losses)
         state.drift_before, self.drift = self.drift, figures.generated['color_drift']
         found = collapse_warnings(figures, state)
         if current_iter < EARLY * self.opt['train']['total_iter']:

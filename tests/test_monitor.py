@@ -201,8 +201,8 @@ REAL = {'haar_distance': 1.0, 'noise_level': 4.5}
     (None, {'spectrum_distance': 4.0}, {}, ''),
     ('saturated', {}, {'real_score': 0.99, 'fake_score': 0.01}, 'train.optim_d.lr'),
     ('blind', {'haar_distance': 3.5}, {'real_score': 0.5, 'fake_score': 0.505}, 'train.optim_d.lr'),
-    ('color', {'color_drift': 30.0}, {}, 'Colours drift: they are 30 levels'),
-    ('color', {'color_drift': 30.0}, {'drift_before': 29.0}, 'Colours drift'),
+    ('color', {'color_drift': 30.0}, {}, 'Colours are off: they are 30 levels'),
+    ('color', {'color_drift': 30.0}, {'drift_before': 29.0}, 'or lower train.gan_opt.loss_weight'),
     ('color', {'color_drift': 15.0}, {'drift_before': 30.0}, 'Train longer'),
     ('noisy', {'noise_level': 12.0}, {}, 'train.gan_opt.loss_weight'),
 ])  # fmt: skip
@@ -211,6 +211,18 @@ def test_each_collapse_is_said_in_words(name, figures, state, advice):
     found = collapse_warnings(Figures({**HEALTHY, **figures}, BICUBIC, REAL), state)
     assert list(found) == ([name] if name else [])
     assert not name or advice in found[name]
+
+
+@pytest.mark.parametrize('adversarial', [0.0, 100.0])
+def test_advice_goes_to_the_cause(adversarial):
+    figures = {**HEALTHY, 'haar_distance': 7.5, 'spectrum_distance': 10.0, 'color_drift': 130.0}
+    state = State(2, adversarial, 0.6, 0.4, drift_before=131.0, loudness=208.0)
+    first, *others = collapse_warnings(Figures(figures, BICUBIC, REAL), state).items()
+    assert first[0] == ('loud_adversary' if adversarial else 'no_adversary')
+    assert [name for name, _ in others] == ['no_better', 'spectrum', 'color']
+    for name, advice in others:  # nothing that contradicts the first
+        assert 'train.gan_opt' not in advice
+        assert 'the adversarial weight first' in advice or (name, adversarial) == ('color', 0.0)
 
 
 def test_bicubic_is_no_collapse_where_real_photos_are_bicubic():
