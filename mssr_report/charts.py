@@ -9,7 +9,7 @@ from mssr_report.markup import number, text
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#000000', '#E69F00', '#56B4E9')
 DASHES = ('', '7 4', '2 3', '9 3 2 3', '4 2', '12 4', '1 4')
 WIDTH, HEIGHT = 520, 300
-LEFT, RIGHT, TOP, BOTTOM = 74, 14, 12, 46
+LEFT, RIGHT, TOP, BOTTOM = 74, 24, 12, 46
 MOST_POINTS = 300  # of a line; more are averaged in groups
 
 
@@ -48,7 +48,8 @@ def line_chart(lines: list[Line], x_label: str, y_label: str, log: bool = False,
         if len(marks) < 2:  # no round number but one lies in so narrow a range
             marks = [(low + (high - low) * k / 4, f'{10 ** (low + (high - low) * k / 4):.2g}') for k in range(5)]
     else:
-        low = min(0.0, low) if from_zero else low
+        if from_zero:
+            low, high = min(0.0, low), high if high != 0 or low < 0 else 1.0
         low, high, step = _nice(low, high)
         marks = [(low + k * step, _tick(low + k * step, step)) for k in range(round((high - low) / step) + 1)]
     x_low, x_high = min(x for x, _ in finite), max(x for x, _ in finite)
@@ -157,7 +158,7 @@ def _nice(low: float, high: float) -> tuple[float, float, float]:
 def _tick(value: float, step: float) -> str:
     if abs(value) >= 1e5:
         return f'{value / 1000:,.0f}k'
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) + (1 if f'{step:e}'.startswith('2.5') else 0)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9) + (1 if f'{step:e}'.startswith('2.5') else 0))
     if decimals > 5:
         return f'{value:.1e}'
     return f'{value + 0.0:,.{decimals}f}'

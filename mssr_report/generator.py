@@ -24,15 +24,15 @@ def figures(experiment: Experiment, evidence: Evidence | None) -> str:
                 'real': evidence.figures.real}
     if last is None:
         return ''
-    rows = [(text(name), text(meaning), text(unit or '–'), f'<b>{number(last["figures"].get(name))}</b>',
-             number(last.get('bicubic', {}).get(name)), number(last.get('real', {}).get(name)), GOOD[direction])
+    rows = [(text(name), f'<b>{number(last["figures"].get(name))}</b>', number(last.get('bicubic', {}).get(name)),
+             number(last.get('real', {}).get(name)), text(unit or '–'), GOOD[direction], text(meaning))
             for name, (unit, direction, meaning) in FIGURES.items()]
     parts = [
         '<p>How near is generated LR to real LR? No photo of one is aligned with one of the other, so whole sets are '
         'compared. The column <b>bicubic</b> is what plain downsampling scores: a generator that has learned something '
         'is nearer to real than that. <b>Real</b> is what real photos score against each other: it cannot get much '
         'better. A level is one step of 8-bit values, 0 to 255.</p>',
-        table(('figure', 'what it is', 'unit', 'generated', 'bicubic', 'real', 'good is'), rows, 'figures words'),
+        table(('figure', 'generated', 'bicubic', 'real', 'unit', 'good is', 'what it is'), rows, 'figures words'),
     ]
     if len(entries) > 1:
         parts.append(row(*(_over_time(name, entries) for name in FIGURES)))

@@ -41,8 +41,11 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid #e5e5e5; text-align: le
 thead th { border-bottom: 2px solid #999; }
 th[scope=row] { font-weight: 500; white-space: nowrap; }
 .figures td { text-align: right; font-variant-numeric: tabular-nums; }
-.figures.words td:nth-child(2) { min-width: 13rem; }
-.figures.words td:nth-child(2), .figures.words td:nth-child(3), .figures.words td:last-child { text-align: left; }
+.figures.words thead th:nth-child(-n+4):not(:first-child) { text-align: right; }
+.figures.words td:nth-child(n+5) { text-align: left; }
+.figures.words td:nth-child(6) { min-width: 10rem; }
+.figures.words td:last-child { min-width: 13rem; }
+@media (max-width: 600px) { .figures.words th, .figures.words td { padding: .25rem .4rem; } }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .82rem; }
 summary { cursor: pointer; margin: .5rem 0; }
 .scale { display: flex; align-items: center; gap: .6rem; font-size: .88rem; margin: .2rem 0; }

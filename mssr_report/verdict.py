@@ -3,7 +3,7 @@
 import math
 
 from mssr_metric.degradation_figures import Figures
-from mssr_model.collapse_warnings import State, collapse_warnings
+from mssr_model.collapse_warnings import EARLY, State, collapse_warnings, loudness
 from mssr_report.evidence import Evidence
 from mssr_report.experiment import Experiment
 from mssr_report.markup import exact, note, number, text
@@ -20,9 +20,10 @@ def verdict(experiment: Experiment, evidence: Evidence | None) -> str:
     """What the experiment is, its state, and what is right and wrong with it."""
     state, total = experiment.state(), experiment.total_iter
     reached = f'iteration {experiment.last_iter:,}' + (f' of {total:,}' if total else '')
+    heard = f' (last heard of at {experiment.log.last:%Y-%m-%d %H:%M:%S})' if experiment.log.last else ''
     words = {'finished': f'Finished, at {reached}.',
-             'running': f'Running, at {reached}. This page shows what was there when it was made.',
-             'broken off': f'Broken off, after {reached}: the log does not tell the end of training. '
+             'running': f'Running, at {reached}{heard}. This page shows what was there when it was made.',
+             'broken off': f'Broken off, after {reached}{heard}: the log does not tell the end of training. '
                            'The same call of train.py with --auto_resume goes on from the last checkpoint.'}[state]
     stage = STAGES.get(experiment.stage)
     parts = [f'<p>{text(stage)}</p>' if stage else '',
@@ -49,6 +50,10 @@ def _of_generator(experiment: Experiment, evidence: Evidence | None) -> str:
     if g is not None and bicubic is not None and math.isfinite(g):
         near = (f'The distance of fine texture from that of real LR photos is {number(g)}; it is 1 between real photos '
                 f'and {number(bicubic)} for plain bicubic downsampling.')
+    if last and not warnings and last['iter'] < EARLY * experiment.total_iter:
+        return (f'<p class="well"><strong>It is too early to tell whether this run is healthy.</strong> Most warnings '
+                f'begin at iteration {math.ceil(EARLY * experiment.total_iter):,}, a tenth of the way. '
+                f'{text(near)}</p>')
     return _box(when, warnings, 'draws differ, colours stay, and the discriminator still guides the generator', near)
 
 
@@ -59,6 +64,7 @@ def _unasked(experiment: Experiment, evidence: Evidence) -> dict[str, str]:
     if not str(gan.get('gan_type', '')).startswith('wgan'):
         state.real_score, state.fake_score = (
             _last_mean(experiment.log.values.get(name)) for name in ('out_d_real', 'out_d_fake'))
+        state.loudness = loudness({name: _last_mean(series) for name, series in experiment.log.values.items()})
     return collapse_warnings(evidence.figures, state)
 
 

@@ -20,7 +20,7 @@ from mssr_compat.errors import UserError
 from mssr_report.charts import Line, bar_chart, line_chart
 from mssr_report.experiment import read_experiment
 from mssr_report.markup import data_uri, exact, number, short_path, text
-from mssr_report.page import build_page
+from mssr_report.page import STYLE, build_page
 from mssr_report.training_log import read_logs
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
@@ -119,6 +119,8 @@ def test_a_run_without_validation_is_pictured_from_its_checkpoint(runs, monkeypa
     for stage, words in (('stage1', 'How real is the degradation?'), ('stage2', 'Before and after')):
         opt = monitored(runs, stage, f'unseen_{stage}')
         del opt['val'], opt['datasets']['val']
+        if stage == 'stage1':
+            opt['train']['gan_opt']['loss_weight'] = 1000.0
         for section in opt.get('degradations', ()):
             section['checkpoint'] = str(runs / 'experiments' / 'one' / 'models' / 'net_g_best.pth')
         assert train(monkeypatch, runs, opt) == 0
@@ -126,6 +128,7 @@ def test_a_run_without_validation_is_pictured_from_its_checkpoint(runs, monkeypa
         page = checked(build_page(folder))
         assert words in headings(page) and 'made for this report with net_g_latest.pth' in page
         assert re.search('This run (looks healthy|does not look healthy yet)', head_of(page))
+        assert ('The adversarial term is' in head_of(page)) == (stage == 'stage1')
 
         gone = (folder / f'unseen_{stage}.yml')
         gone.write_text(gone.read_text().replace(str(runs / 'lq'), '/no/such/disk'))
@@ -154,6 +157,15 @@ def test_the_head_says_whether_a_generator_is_healthy(runs, tmp_path):  # noqa: 
     head = rewritten(runs, 'one', tmp_path / 'a', heal)
     assert 'low-resolution (LR)' in head and 'This run looks healthy.' in head and 'No warnings at iteration 6' in head
     assert re.search(r'from that of real LR photos is [\d.]+; it is 1 between real photos and [\d.]+', head)
+    folder = copy_of(runs, 'one', tmp_path / 'early')
+    [options] = folder.glob('*.yml')
+    options.write_text(re.sub(r'total_iter: 6\b', 'total_iter: 61', options.read_text()))
+    record = folder / 'validation.jsonl'
+    entries = [json.loads(line) for line in record.read_text().splitlines()]
+    heal(entries)
+    record.write_text('\n'.join(map(json.dumps, entries)))
+    head = head_of(checked(build_page(folder)))
+    assert 'too early to tell' in head and 'at iteration 7' in head and 'looks healthy' not in head
     head = rewritten(runs, 'one', tmp_path / 'b', break_down)
     assert 'does not look healthy yet.</strong> One warning at iteration 6' in head and 'lower the rates' in head
 
@@ -297,6 +309,21 @@ def test_charts_of_any_numbers_stay_on_the_page(points, log):
     assert len({dash for _, dash in styles}) == 2  # told apart without colours
 
 
+def labels(chart):
+    return re.findall('<text[^>]*>([^<]*)</text>', chart)
+
+
+def test_ticks_are_round_numbers():
+    shown = labels(line_chart([Line('a', [(10, 24.0), (120, 120.0)])], 'iteration', 'levels', from_zero=True))
+    assert {'25', '50', '100'} <= set(shown) and not any('.' in label for label in shown)
+    assert {'0.25', '0.50'} <= set(labels(line_chart([Line('a', [(0, 0.0), (1, 1.24)])], 'x', 'y')))
+
+
+def test_what_starts_at_zero_has_no_ticks_below():
+    shown = labels(line_chart([Line('draws', [(40, 0.0), (80, 0.0)])], 'iteration', 'levels', from_zero=True))
+    assert '0.0' in shown and not any(label.startswith('-') for label in shown)
+
+
 def test_charts_without_values_say_so():
     assert 'No values yet' in line_chart([Line('a', [(0, math.nan)])], 'x', 'y')
     assert bar_chart([], 'x') == '' and 'rect' in bar_chart([('a', 0.0), ('b', math.nan)], 'levels')
@@ -333,6 +360,11 @@ PROBE = """<script>addEventListener('load', () => {
     overflow: document.documentElement.scrollWidth - innerWidth,
     cut: texts.filter(t => { const a = t.getBoundingClientRect(), b = t.closest('svg').getBoundingClientRect();
       return a.left < b.left - 1 || a.right > b.right + 1 || a.bottom > b.bottom + 1; }).map(t => t.textContent),
+    crossed: texts.flatMap(t => [...t.closest('svg').querySelectorAll('text')].filter(other => {
+      const a = t.getBoundingClientRect(), b = other.getBoundingClientRect();
+      return t !== other && a.left < b.right - 1 && b.left < a.right - 1
+        && a.top < b.bottom - 3 && b.top < a.bottom - 3;
+    }).map(other => t.textContent + ' | ' + other.textContent)),
     sliders: [...document.querySelectorAll('.slider')].map(s => s.style.getPropertyValue('--at')),
     clip: [...document.querySelectorAll('.before')].map(b => getComputedStyle(b).clipPath)});
 });</script></body>"""
@@ -356,7 +388,7 @@ def test_a_browser_shows_the_page_offline(runs, tmp_path, name):  # noqa: F811
         shown = browse(tmp_path, page.replace('</body>', PROBE), width, '--dump-dom').stdout
         probe = json.loads(re.search('data-probe="([^"]*)"', shown)[1].replace('&quot;', '"'))
         assert probe['images'] > 8 and probe['broken'] == 0
-        assert probe['overflow'] <= 0 and probe['cut'] == []
+        assert probe['overflow'] <= 0 and probe['cut'] == [] and probe['crossed'] == []
         assert probe['sliders'] == ['20%'] * (3 if name == 'two' else 0)
         assert all('80%' in clip for clip in probe['clip'])
 
@@ -366,3 +398,13 @@ def test_a_browser_shows_the_page_offline(runs, tmp_path, name):  # noqa: F811
     assert (picture < 250).any(axis=2).mean() > 0.03  # not a blank page
     blue = (abs(picture.astype(int) - (0xB2, 0x72, 0x00)).max(axis=2) < 12).sum()
     assert blue > 500  # the lines of the charts
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='needs Chromium')
+def test_a_browser_cuts_no_tick(tmp_path):
+    charts = ''.join(line_chart([Line('a', [(0, low), (last, high)])], 'iteration', 'y (levels)')
+                     for last, low, high in ((1000, 0, 1), (90000, 1e-7, 9e-7), (1000000, -90000, 90000)))
+    page = f'<meta charset="utf-8"><style>{STYLE}</style><body>{charts}{PROBE}'
+    probe = json.loads(re.search('data-probe="([^"]*)"', browse(tmp_path, page, 1200, '--dump-dom').stdout)[1]
+                       .replace('&quot;', '"'))
+    assert probe['cut'] == [] and probe['crossed'] == []
