@@ -64,7 +64,8 @@ def _middle(path) -> Tensor:
 
 
 def _draws(net: nn.Module, y: Tensor) -> Tensor:
-    """(D, 3, h, w), 8-bit values."""
+    """(D, 3, h, w), 8-bit values; a generator that does not downsample reads the bicubic LR."""
+    y = bicubic_downsample(y[None], SCALE // net.scale)[0] if net.scale < SCALE else y
     return torch.cat([as_8bit(net(y[None])) for _ in range(DRAWS)])
 
 

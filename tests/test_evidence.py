@@ -43,11 +43,10 @@ SUPERVISED = {'pixel_opt'}
 
 @pytest.fixture(scope='session')
 def recipes(tmp_path_factory):
-    """Option files of the recipes' names: the demo's."""
+    """The recipes that ship, in a folder of their own."""
     folder = tmp_path_factory.mktemp('recipes')
-    for source, name in (('degradation_deresnet', 'degradation_deresnet'), ('degradation_han', 'degradation_han'),
-                         ('train_mssr', 'mssr')):
-        shutil.copy(ROOT / 'options' / 'demo' / f'{source}.yml', folder / f'{name}.yml')
+    for file in (ROOT / 'options' / 'recipes').glob('*.yml'):
+        shutil.copy(file, folder)
     return folder
 
 
