@@ -91,6 +91,22 @@ def options(world, stage, name='run', total=12, **changes):
     return opt
 
 
+class Kill(BaseException):
+    """What no handler expects, as far as a process can do that to itself."""
+
+
+def kill_at(monkeypatch, cls, iteration):
+    """Kill the training of a model class when it is about to step iteration ``iteration``."""
+    step = cls.optimize_parameters
+
+    def optimize_parameters(self, current_iter):
+        if current_iter == iteration:
+            raise Kill
+        step(self, current_iter)
+
+    monkeypatch.setattr(cls, 'optimize_parameters', optimize_parameters)
+
+
 def train(monkeypatch, root, opt, *flags):
     """The real trainer in this process, with its results under ``root``; the exit status (0 if it returned)."""
     root.mkdir(exist_ok=True)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from resume_tools import STAGES, assert_same_end, experiment, load, make_world, options, train
+from resume_tools import STAGES, Kill, assert_same_end, experiment, kill_at, load, make_world, options, train
 
 import mssr_model
 from mssr_compat import checkpoint, checkpoint_sets
@@ -38,21 +38,6 @@ def copy(finished, tmp_path):
 
 def six(world, stage, **changes):
     return options(world, stage, stage, **{'total': 6, 'val__val_freq': 100, **changes})
-
-
-class Kill(BaseException):
-    """As a kill."""
-
-
-def kill_at(monkeypatch, cls, iteration):
-    step = cls.optimize_parameters
-
-    def optimize_parameters(self, current_iter):
-        if current_iter == iteration:
-            raise Kill
-        step(self, current_iter)
-
-    monkeypatch.setattr(cls, 'optimize_parameters', optimize_parameters)
 
 
 # --- the record -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,18 @@ import shutil
 import signal
 
 import pytest
-from resume_tools import STAGES, assert_same_end, experiment, load, log_lines, make_world, options, train
+from resume_tools import (
+    STAGES,
+    Kill,
+    assert_same_end,
+    experiment,
+    kill_at,
+    load,
+    log_lines,
+    make_world,
+    options,
+    train,
+)
 
 
 @pytest.fixture(scope='module')
@@ -23,23 +34,6 @@ def undisturbed(world, tmp_path_factory):
     return root
 
 
-class Kill(BaseException):
-    """What no handler expects, as far as a process can do that to itself."""
-
-
-def kill_at(monkeypatch, stage, iteration):
-    """Kill the training when it is about to step iteration ``iteration``."""
-    cls = type_of(stage)
-    step = cls.optimize_parameters
-
-    def optimize_parameters(self, current_iter):
-        if current_iter == iteration:
-            raise Kill
-        step(self, current_iter)
-
-    monkeypatch.setattr(cls, 'optimize_parameters', optimize_parameters)
-
-
 def type_of(stage):
     import mssr_model
     return {'stage1': mssr_model.DegradationGANModel, 'stage2': mssr_model.MultiDegradationSRModel}[stage]
@@ -51,7 +45,7 @@ def test_killed_and_resumed(monkeypatch, tmp_path, world, undisturbed, stage, ki
     """Epochs have four iterations, checkpoints three, validations four; other workers after the restart than before."""
     opt = options(world, stage, stage)
     with monkeypatch.context() as patched, pytest.raises(Kill):
-        kill_at(patched, stage, killed)
+        kill_at(patched, type_of(stage), killed)
         train(patched, tmp_path, opt)
     states = sorted(int(path.stem) for path in (experiment(tmp_path, stage) / 'training_states').iterdir())
     assert states == list(range(3, killed, 3))
@@ -140,7 +134,7 @@ def test_a_crash_saves_where_it_can(monkeypatch, capfd, tmp_path, world, undistu
 def test_from_an_option_file_inside_the_experiment_and_another_folder(monkeypatch, tmp_path, world, undisturbed):
     opt = options(world, 'stage2', 'stage2')
     with monkeypatch.context() as patched, pytest.raises(Kill):
-        kill_at(patched, 'stage2', 8)
+        kill_at(patched, type_of('stage2'), 8)
         train(patched, tmp_path, opt)
     folder = experiment(tmp_path, 'stage2')
     monkeypatch.chdir(folder / 'models')
@@ -163,7 +157,7 @@ def test_from_a_state_of_another_experiment(monkeypatch, tmp_path, world, undist
 def test_a_run_without_a_checkpoint_is_begun_again_in_its_folder(monkeypatch, tmp_path, world, undisturbed):
     opt = options(world, 'stage1', 'stage1')
     with monkeypatch.context() as patched, pytest.raises(Kill):
-        kill_at(patched, 'stage1', 2)
+        kill_at(patched, type_of('stage1'), 2)
         train(patched, tmp_path, opt)
     assert train(monkeypatch, tmp_path, opt, '--auto_resume') == 0
     assert [path.name for path in (tmp_path / 'experiments').iterdir()] == ['stage1']
