@@ -43,7 +43,6 @@ SETTINGS = {
     'stage2-b1': ('train_mssr_aim.yml', (128, 1), (128, 1)),
     'stage2-b16': ('train_mssr_aim.yml', (128, 16), (128, 4)),
 }
-SETTINGS_RUN = {'deresnet': 8, 'han': 4, 'stage2-b1': 1}  # batches at which the shipped options train
 FEWER = {'DegradationHAN': {'num_group': 2, 'num_block': 5}, 'RRDBNet': {'num_block': 6}}
 TINY = {'DegradationHAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1}, 'DeResnet': {'num_feat': 8, 'num_block': 1},
         'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4}}
@@ -193,16 +192,16 @@ def main():
               f'{share:>8}', flush=True)
     if sizes == 'published' and not (args.crop or args.batch):
         for row in rows:
-            if row['batch'] == SETTINGS_RUN.get(row['setting']):
-                print(whole_run(row))
+            opt = read_options(ROOT / 'options' / SETTINGS[row['setting']][0])
+            if row['batch'] == opt['datasets']['train']['batch_size_per_gpu']:
+                print(whole_run(opt, row['product']))
     write(args.json, f'{header}; {performance}; {sizes} networks', rows)
 
 
-def whole_run(row):
-    """How long the shipped option file would train at this speed, less data loading and validation."""
-    file = SETTINGS[row['setting']][0]
-    iterations = read_options(ROOT / 'options' / file)['train']['total_iter']
-    return f'{file}: {iterations:,} iterations, about {iterations * row["product"] / 3600:,.1f} h, LPIPS not counted'
+def whole_run(opt, seconds):
+    """How long a shipped option file would train at so many seconds a step, less data loading and validation."""
+    iterations = opt['train']['total_iter']
+    return f'{opt["name"]}: {iterations:,} iterations, about {iterations * seconds / 3600:,.1f} h, LPIPS not counted'
 
 
 if __name__ == '__main__':
