@@ -11,11 +11,18 @@ import copy
 
 import torch
 from torch import nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import adaptive_avg_pool2d, l1_loss
 
 from mssr_arch.deresnet_arch import ResidualBlock
 from mssr_arch.frequency_filters import build_filter
-from mssr_arch.han_arch import RCAB, ChannelSpatialAttention, DegradationHAN, LayerAttention, ResidualGroup
+from mssr_arch.han_arch import (
+    RCAB,
+    ChannelAttention,
+    ChannelSpatialAttention,
+    DegradationHAN,
+    LayerAttention,
+    ResidualGroup,
+)
 from mssr_arch.noise_injection import NoiseInjection
 from mssr_arch.prelu import PReLU
 
@@ -38,6 +45,11 @@ class PlainRCAB(RCAB):
     def forward(self, h):
         r = self.body[:3](h)
         return h + r * self.body[3](r)
+
+
+class PlainChannelAttention(ChannelAttention):
+    def forward(self, h):
+        return self.conv_du(adaptive_avg_pool2d(h, 1))
 
 
 class PlainResidualGroup(ResidualGroup):
@@ -74,8 +86,9 @@ class ConcatenatingHAN(DegradationHAN):
 
 
 PUBLISHED = {PReLU: nn.PReLU, ResidualBlock: PlainResidualBlock, NoiseInjection: PlainNoiseInjection,
-             RCAB: PlainRCAB, ResidualGroup: PlainResidualGroup, LayerAttention: PlainLayerAttention,
-             ChannelSpatialAttention: PlainChannelSpatialAttention, DegradationHAN: ConcatenatingHAN}
+             RCAB: PlainRCAB, ChannelAttention: PlainChannelAttention, ResidualGroup: PlainResidualGroup,
+             LayerAttention: PlainLayerAttention, ChannelSpatialAttention: PlainChannelSpatialAttention,
+             DegradationHAN: ConcatenatingHAN}
 
 
 def as_published(net):

@@ -33,7 +33,10 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, h: Tensor) -> Tensor:
-        return self.conv_du(F.adaptive_avg_pool2d(h, 1))
+        # A mean whose gradient stays one number a channel: that of PyTorch's pooling is written out for all pixels, in
+        # another memory format than the features have.
+        total = h.sum((2, 3), keepdim=True, dtype=torch.promote_types(h.dtype, torch.float32))
+        return self.conv_du((total / (h.shape[2] * h.shape[3])).to(h.dtype))
 
 
 class RCAB(nn.Module):
