@@ -6,6 +6,7 @@ from functools import wraps
 import torch
 from basicsr.utils import get_root_logger
 
+from mssr_arch.early_convolution import convolve_early
 from mssr_arch.memory_format import to_channels_last
 from mssr_compat.allocator import keep_freed_memory
 from mssr_compat.errors import UserError
@@ -54,6 +55,7 @@ class AccelerationMixin:
             to_channels_last(net)
             if self.device.type == 'cpu':
                 put_biases_apart(net)
+                convolve_early(net)
         if self.performance['compile'] and self.can_compile():
             mode = self.performance['compile']
             torch._dynamo.config.suppress_errors = True
