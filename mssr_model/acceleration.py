@@ -107,7 +107,21 @@ class AccelerationMixin:
     def get_optimizer(self, optim_type, params, lr, **kwargs):
         if optim_type == 'Adam' and self.performance['fused_adam'] and self.device.type in ('cpu', 'cuda'):
             kwargs.setdefault('fused', True)
-        return super().get_optimizer(optim_type, params, lr, **kwargs)
+        optimizer = super().get_optimizer(optim_type, params, lr, **kwargs)
+        optimizer.register_load_state_dict_post_hook(lay_out_as_weights)
+        return optimizer
+
+
+def lay_out_as_weights(optimizer):
+    """Give momenta the memory format of their weights, which ``channels_last`` may have changed since they were saved.
+
+    PyTorch's fused Adam on CPUs pairs weights, gradients and momenta by their place in memory, without a look at
+    strides: momenta in another format would move the wrong weights without a word.
+    """
+    for p, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.shape == p.shape and value.stride() != p.stride():
+                state[name] = torch.empty_like(p).copy_(value)
 
 
 def to_float32(value):

@@ -73,3 +73,30 @@ def test_a_machine_that_cannot_compile_is_told_why_and_trains(monkeypatch):
     model.feed_data({'gt': torch.rand(1, 3, 32, 32), 'lq': torch.rand(1, 3, 8, 8)})
     model.optimize_parameters(1)
     assert all(torch.isfinite(value) for value in model.losses.values())
+
+
+@pytest.mark.parametrize('formats', [(False, True), (True, False)])
+def test_momenta_follow_their_weights_into_another_memory_format(formats):
+    """A run may go on with another ``channels_last``; fused Adam must not mix up the weights."""
+    def step(model, shift):
+        for n, p in enumerate(model.net_g.parameters()):
+            places = torch.arange(p.numel(), dtype=torch.float32).view_as(p)
+            p.grad = torch.empty_like(p).copy_((places + n + shift).sin())
+        model.optimizer_g.step()
+
+    weights = []
+    for channels_last in ((formats[0], formats[0]), formats):
+        torch.manual_seed(0)
+        models = []
+        for setting in channels_last:
+            options = stage1_options()
+            options['performance'] = {'channels_last': setting}
+            models.append(build_model(options))
+        before, after = models
+        step(before, 0)
+        after.net_g.load_state_dict(before.net_g.state_dict())
+        after.optimizer_g.load_state_dict(copy.deepcopy(before.optimizer_g.state_dict()))
+        step(after, 1)
+        weights.append(after.net_g.state_dict())
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-5, atol=1e-7, msg=name)
