@@ -49,7 +49,7 @@ TINY = {'DegradationHAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1}, 'DeR
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
-def options(option_file, device, smaller, performance, generators=None):
+def options(option_file, device, smaller, performance, generators=None, checkpoint=False):
     """The shipped options, without what has to be downloaded; ``smaller``: type to keywords of smaller networks."""
     opt = read_options(ROOT / 'options' / option_file)
     opt.update(is_train=True, dist=False, rank=0, world_size=1, path={}, val={}, performance=performance)
@@ -61,6 +61,8 @@ def options(option_file, device, smaller, performance, generators=None):
     for network in [opt['network_g'], *opt['network_g'].get('branches', []), *opt.get('degradations', [])]:
         network.pop('checkpoint', None)
         network.update(smaller.get(network['type'], {}))
+    if checkpoint and opt['network_g']['type'] in ('DegradationHAN', 'SREnsemble'):
+        opt['network_g']['use_checkpoint'] = True
     return opt
 
 
@@ -83,6 +85,7 @@ def make_sides(opt, size, batch, device, folder):
     torch.manual_seed(0)
     y, x = torch.rand(batch, 3, size, size, device=device), torch.rand(batch, 3, size // 4, size // 4, device=device)
     plain = {**opt, 'performance': {'channels_last': False, 'fused_adam': False, 'keep_memory': False}}
+    plain['network_g'] = {key: value for key, value in opt['network_g'].items() if key != 'use_checkpoint'}
     in_stage2 = 'degradations' in opt
 
     def make_published():
@@ -125,7 +128,8 @@ def measure(name, args, device, performance, size=None, batch=None, generators=N
     option_file, full, small = SETTINGS[name]
     crop, number = (32, 1) if args.tiny else small if args.reduced else full
     crop, number = size or args.crop or crop, batch or args.batch or number
-    opt = options(option_file, device, TINY if args.tiny else FEWER if args.reduced else {}, performance, generators)
+    opt = options(option_file, device, TINY if args.tiny else FEWER if args.reduced else {}, performance, generators,
+                  args.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         sides = make_sides(opt, crop, number, device, Path(folder))
         if args.only:
@@ -157,6 +161,8 @@ def arguments(parser):
     parser.add_argument('--amp', choices=PRECISIONS)
     parser.add_argument('--compile', nargs='?', const=True, default=False, metavar='MODE')
     parser.add_argument('--contiguous', action='store_true', help='the product without channels_last')
+    parser.add_argument('--checkpoint', action='store_true',
+                        help="the product with network_g.use_checkpoint, where its network has it")
     parser.add_argument('--return-memory', action='store_true', help='the product without keep_memory')
     parser.add_argument('--memory', action='store_true', help='on a CPU: peak memory, in processes of their own')
     parser.add_argument('--only', choices=('published', 'product'), help='a few steps of one side; prints peak bytes')

@@ -9,7 +9,8 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from mssr_arch.branch_builder import build_branch
-from mssr_arch.checks import shown
+from mssr_arch.checkpointing import checkpoint_body
+from mssr_arch.checks import require_choice, shown
 from mssr_arch.imresize import mirrored
 from mssr_compat.errors import UserError
 
@@ -34,17 +35,24 @@ class SREnsemble(nn.Module):
     Args:
         branches (list[dict]): Options of each branch: ``type``, any registered SR network by name, and its keywords. A
             ``checkpoint`` among them is for whoever loads weights; here it is ignored.
+        use_checkpoint (bool): Recompute each block of the branches' bodies (RRDB, residual block or group) in the
+            backward pass instead of keeping its activations: memory of one block instead of all, for one more forward
+            pass of the bodies.
 
     Raises:
-        UserError: ``branches`` is no list of networks that can be built; the message names ``network_g.branches[k]``.
+        UserError: ``branches`` is no list of networks that can be built, or one of them has no body of blocks to
+            recompute; the message names ``network_g.branches[k]``.
     """
 
-    def __init__(self, branches: Sequence[Mapping]) -> None:
+    def __init__(self, branches: Sequence[Mapping], use_checkpoint: bool = False) -> None:
         super().__init__()
+        require_choice(type(self).__name__, 'network_g.use_checkpoint', use_checkpoint, (False, True))
         if not isinstance(branches, list | tuple) or not branches:
             found = shown(branches) if branches is None else repr(branches)
             raise UserError(f'SREnsemble: network_g.branches is {found}, but must be a list of network options.')
         self.branches = nn.ModuleList(build_branch(k, options) for k, options in enumerate(branches))
+        for k, branch in enumerate(self.branches if use_checkpoint else ()):
+            checkpoint_body(branch, f'network_g.branches[{k}]')
         #: what each branch's input sizes are padded up to multiples of
         self.multiples = [_input_multiple(branch) for branch in self.branches]
         #: ``S1_RRDBNet``, ``S2_RRDBNet``, ...: numbered from 1 as in the paper, for logs and file names

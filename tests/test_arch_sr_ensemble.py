@@ -183,6 +183,49 @@ def test_bad_outputs_are_named():
         SREnsemble([RRDB, COMPACT])(lq, return_features=True)
 
 
+@pytest.mark.parametrize('options', [{**RRDB, 'num_block': 2}, EDSR, {**RCAN, 'num_group': 2}, RESNET],
+                         ids=lambda options: options['type'])
+def test_checkpointing_keeps_less_and_changes_nothing(options):
+    torch.manual_seed(0)
+    plain = SREnsemble([options, RRDB])
+    checkpointed = SREnsemble([options, RRDB], use_checkpoint=True)
+    checkpointed.load_state_dict(plain.state_dict())
+    assert list(checkpointed.state_dict()) == list(plain.state_dict())
+    lq, results, kept = torch.rand(2, 3, 6, 5), [], []
+    for network in (plain, checkpointed, deepcopy(checkpointed)):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
+            outputs, features = network([lq, lq[:1]], all_branches=True, return_features=True)
+        sum(y.square().mean() for y in [*outputs, *features]).backward()
+        results.append([*outputs, *features, *(p.grad for p in network.parameters())])
+        kept.append(sum(sizes))
+        with torch.no_grad():
+            assert torch.equal(network(lq), plain(lq))
+    assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(*results, strict=True))
+    assert kept[1] == kept[2] < kept[0]
+
+
+def test_checkpointing_draws_the_same_random_numbers():
+    """Blocks with dropout: the second pass drops what the first did, and what is drawn later does not notice."""
+    results = []
+    for use_checkpoint in (False, True):
+        torch.manual_seed(1)
+        network = SREnsemble([{**RRDB, 'num_block': 2}], use_checkpoint=use_checkpoint)
+        for block in network.branches[0].body:
+            block.register_forward_hook(lambda module, args, output: F.dropout(output, 0.5))
+        network(torch.rand(2, 3, 6, 5)).square().mean().backward()
+        results.append([*(p.grad for p in network.parameters()), torch.rand(3)])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_checkpointing_needs_a_body_of_blocks():
+    for options in (SWINIR, COMPACT):
+        with pytest.raises(UserError, match=rf'use_checkpoint is true, but network_g.branches\[1\] .{options["type"]}'):
+            SREnsemble([RRDB, options], use_checkpoint=True)
+    with pytest.raises(UserError, match='use_checkpoint is yes, but must be one of false, true'):
+        SREnsemble([RRDB], use_checkpoint='yes')
+
+
 def test_networks_of_the_users_own():
     """A registered network with free keywords is passed whatever the options hold."""
 
