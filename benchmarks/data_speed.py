@@ -1,12 +1,15 @@
 """Samples per second of the input pipeline: sub-images from a folder or an LMDB against whole photos.
 
-    python benchmarks/data_speed.py [--quick] [--workers 0] [--at-least 8]
+    python benchmarks/data_speed.py [--quick] [--workers 0] [--at-least 8] [--step SECONDS]
 
 Synthetic photos of 2040x1356 px (DIV2K's usual size) with a photo-like spectrum are written as PNGs, prepared with
 `scripts/prepare_data.py` (480 px every 240 px), and read by `UnpairedImageDataset` through BasicSR's loader: HR crop
 256 px, LR crop 64 px, batch 8. A sample decodes one HR and one LR image, both from photos of that size. The rounds of
 all rows alternate, and each row counts its best one, so that a busy neighbour harms no row alone. Files come from the
 page cache: decoding is measured, not the disk. Ends with status 1 if a row that must be fast is not.
+
+For a training step of `--step` seconds, each row says how long the loading of a batch takes beside it, and how many
+workers, on a core each, keep the wait for data under 5% of an iteration.
 """
 
 import argparse
@@ -19,7 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / 'scripts')]
+sys.path[:0] = [str(ROOT), str(ROOT / 'scripts'), str(ROOT / 'benchmarks')]
 
 import mssr_data  # noqa: F401  (shims before BasicSR's first import; registers the data set)
 
@@ -27,6 +30,7 @@ import mssr_data  # noqa: F401  (shims before BasicSR's first import; registers 
 import cv2
 import numpy as np
 from basicsr.data import build_dataloader, build_dataset
+from measuring import workers_needed
 from PIL import Image
 from prepare_data import main as prepare_data
 
@@ -89,7 +93,11 @@ def main() -> int:
     parser.add_argument('--quick', action='store_true', help='fewer photos, samples and rounds, for CI')
     parser.add_argument('--workers', type=int, default=0, help='worker processes of the loader')
     parser.add_argument('--at-least', type=float, default=8, help='times the speed of whole photos that is required')
+    parser.add_argument('--step', type=float, metavar='SECONDS',
+                        help=f'time of a training step of batch {BATCH}: how many workers does it need?')
     arguments = parser.parse_args()
+    if arguments.step is not None and not arguments.step > 0:
+        parser.error('--step must be greater than 0')
     photos, slow, fast, rounds = (3, 8, 80, 2) if arguments.quick else (12, 24, 400, 3)
     with tempfile.TemporaryDirectory() as folder:
         rows = make_rows(Path(folder), photos)
@@ -99,9 +107,13 @@ def main() -> int:
                 samples = slow if 'whole' in name else fast
                 best[name] = max(best[name], samples_per_second(opt, samples, arguments.workers, round_))
     base = best['two whole photos']
-    print(f'{"samples per second":40}{"":>8}{"ratio":>8}')
+    beside = f'{"of a step":>12}{"workers":>9}' if arguments.step else ''
+    print(f'{"samples per second":40}{"":>8}{"ratio":>8}{beside}')
     for name, speed in best.items():
-        print(f'{name:40}{speed:8.1f}{speed / base:8.1f}')
+        seconds = BATCH * max(1, arguments.workers) / speed  # one worker's
+        if arguments.step:
+            beside = f'{seconds / arguments.step:12.1%}{workers_needed(seconds, arguments.step):9}'
+        print(f'{name:40}{speed:8.1f}{speed / base:8.1f}{beside}')
     too_slow = [name for name in rows if name.startswith('sub-images') and best[name] < arguments.at_least * base]
     if too_slow:
         print(f"too slow: {', '.join(too_slow)}; {arguments.at_least:g} times the speed of whole photos is required")

@@ -1,6 +1,7 @@
 """What the benchmarks share: the machine in words, clocks, peaks, and running two sides in turn."""
 
 import json
+import math
 import platform
 import resource
 import statistics
@@ -96,6 +97,14 @@ def resident_peak():
         return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) * 1024
     except (OSError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+
+
+def workers_needed(batch_seconds: float, step_seconds: float, share: float = 0.05) -> int:
+    """The fewest workers with which waiting takes at most ``share`` of an iteration.
+
+    An iteration lasts as long as the slower of the two: the step, or W workers' loading of a batch each, divided by W.
+    """
+    return max(1, math.ceil((1 - share) * batch_seconds / step_seconds))
 
 
 def write(path, header, rows):

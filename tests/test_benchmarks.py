@@ -7,7 +7,13 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+
+from measuring import workers_needed
 
 
 def run(name, *arguments):
@@ -19,7 +25,7 @@ def run(name, *arguments):
 
 def test_step_speed(tmp_path):
     file = tmp_path / 'speed.json'
-    once = ('--tiny', '--device', 'cpu', '--iterations', 1, '--warmup', 1, '--json', file)
+    once = ('--tiny', '--device', 'cpu', '--iterations', 1, '--warmup', 1, '--checkpoint', '--json', file)
     output = run('step_speed.py', *once)
     rows = json.loads(file.read_text())['rows']
     assert [row['setting'] for row in rows] == ['deresnet', 'han', 'stage2-b1', 'stage2-b16']
@@ -55,8 +61,20 @@ def test_precision_curves(tmp_path):
 
 def test_data_speed():
     """One worker-less round; how much faster sub-images are is left to a run by hand."""
-    output = run('data_speed.py', '--quick', '--at-least', 0)
+    output = run('data_speed.py', '--quick', '--at-least', 0, '--step', 1e9)
     assert 'sub-images, LMDB' in output
+    assert all(line.split()[-2:] == ['0.0%', '1'] for line in output.splitlines()[1:])
+
+
+@given(batch=st.floats(0.001, 10), step=st.floats(0.001, 10))
+def test_as_few_workers_as_keep_the_wait_under_a_share(batch, step):
+    def wait(workers):
+        iteration = max(step, batch / workers)
+        return (iteration - step) / iteration
+
+    needed = workers_needed(batch, step)
+    assert wait(needed) <= 0.05 + 1e-9
+    assert needed == 1 or wait(needed - 1) > 0.05 - 1e-9
 
 
 def test_peak_memory_is_the_processs_own():
