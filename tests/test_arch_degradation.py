@@ -168,9 +168,11 @@ def test_layer_attention_is_its_formula(memory_format):
 
 
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
-def test_channel_spatial_attention_is_a_3d_convolution(memory_format):
+@pytest.mark.parametrize('channels', [1, 5, 16, 24, 32, 48])  # those of several groups of 16 among them
+def test_channel_spatial_attention_is_a_3d_convolution(memory_format, channels):
+    torch.manual_seed(0)
     attention = ChannelSpatialAttention()
-    h = torch.randn(2, 5, 6, 7).contiguous(memory_format=memory_format).requires_grad_()
+    h = torch.randn(2, channels, 6, 7).contiguous(memory_format=memory_format).requires_grad_()
     expected = h * attention.conv(h.unsqueeze(1)).sigmoid().squeeze(1)
     output = attention(h)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-6)
