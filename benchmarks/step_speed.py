@@ -5,14 +5,17 @@
     python benchmarks/step_speed.py --amp bf16 --compile     with switches of `performance:`
 
 Both sides start from the same weights and take the same batches; an iteration of one follows an iteration of the other,
-so that a machine that slows down slows both. LPIPS is left out on both sides: its weights are a download. Printed are
-medians. On a CPU each side has its own allocator setting, and peak memory (--memory) is that of a process of its own.
+so that a machine that slows down slows both. On a CPU each setting has a process of its own: memory that the product
+kept in one would spare the published step of the next the page faults that it has by itself. LPIPS is left out on both
+sides: its weights are a download. Printed are medians. On a CPU each side has its own allocator setting, and peak
+memory (--memory) is that of a process of its own.
 On a GPU the share of the matrix peak is the product's arithmetic (counted) over its time, relative to a large matrix
 product measured in the same process and precision.
 """
 
 import argparse
 import copy
+import json
 import subprocess
 import sys
 import tempfile
@@ -123,6 +126,15 @@ def memory_of_process(side, args, name):
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
+def measure_apart(name):
+    """As :func:`measure` with the command's arguments, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / 'row.json'
+        command = [sys.executable, __file__, *sys.argv[1:], '--setting', name, '--json', str(file)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return json.loads(file.read_text())['rows'][0]
+
+
 def measure(name, args, device, performance, size=None, batch=None, generators=None):
     """The figures of one setting, as a dict."""
     option_file, full, small = SETTINGS[name]
@@ -189,7 +201,8 @@ def main():
     print('{:12} {:>5} {:>5} {:>12} {:>12} {:>7} {:>9} {:>15} {:>8}'.format(*columns))
     rows = []
     for name in args.setting:
-        row = measure(name, args, device, performance)
+        apart = device.type == 'cpu' and len(args.setting) > 1
+        row = measure_apart(name) if apart else measure(name, args, device, performance)
         rows.append(row)
         memory = ' / '.join(f'{peak / 2**30:.2f}' for peak in row['peak_bytes'] or ())
         share = f'{row["share_of_matrix_peak"]:.0%}' if 'share_of_matrix_peak' in row else ''
