@@ -54,11 +54,11 @@ class ObservedValidation:
         self.losses = OrderedDict(state.get('losses', ()))
 
     def recent_losses(self) -> dict[str, float]:
-        """Means of the last logged losses and scores; before any was logged, those of the last step."""
+        """Means of the last logged losses and scores that are finite; before any was logged, of the last step's."""
         logs = list(self.recent) or [{name: float(value) for name, value in self.losses.items()}]
         names = dict.fromkeys(name for log in logs for name in log)
-        values = {name: [log[name] for log in logs if name in log] for name in names}
-        return {name: sum(some) / len(some) for name, some in values.items()}
+        values = {name: [log[name] for log in logs if math.isfinite(log.get(name, math.nan))] for name in names}
+        return {name: sum(some) / len(some) if some else math.nan for name, some in values.items()}
 
     def feed_data(self, data):
         super().feed_data(data)
