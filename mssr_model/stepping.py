@@ -119,6 +119,14 @@ class SteppingMixin:
         return self.reduce_loss_dict(self.losses)
 
     def update_ema(self):
-        """Move the averaged weights, where ``train.ema_decay`` asks for them and a step was taken."""
+        """Move the averaged weights, where ``train.ema_decay`` asks for them and no step is known to be refused."""
         if self.ema_decay > 0 and not self.guard.refused:
             self.model_ema(decay=self.ema_decay)
+
+    @torch.no_grad()
+    def model_ema(self, decay=0.999):
+        """As BasicSR's, bit for bit, in a few kernels instead of two for each weight."""
+        weights = dict(self.get_bare_model(self.net_g).named_parameters())
+        averaged = dict(self.net_g_ema.named_parameters())
+        torch._foreach_mul_(list(averaged.values()), decay)
+        torch._foreach_add_(list(averaged.values()), [weights[name] for name in averaged], alpha=1 - decay)
