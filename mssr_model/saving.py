@@ -95,6 +95,7 @@ class SavingMixin:
         Raises:
             SaveError: in all processes, where the first one cannot write. The set before is as it was.
         """
+        self.guard.settle()
         self._files, self._processes, complaint = {}, gathered(_on_cpu(self.own_state())), None
         if world()[0] == 0:
             try:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from mssr_compat.distributed import world
-from mssr_model.guard import Guard
+from mssr_model.guard import DeferredGuard, Guard
 
 
 class SteppingMixin:
@@ -21,10 +21,14 @@ class SteppingMixin:
     stepped = False  # whether an optimizer has moved weights in this iteration
 
     def setup_steps(self):
-        """Read the options; :meth:`init_training_settings` calls it."""
+        """Read the options, once there are optimizers; :meth:`init_training_settings` calls it."""
         train_opt = self.opt['train']
         self.accumulate = train_opt.get('accumulate', 1)
         self.guard = Guard(train_opt.get('on_nan', 'skip'))
+        # With fp16, found_inf is the gradient scaler's.
+        may_defer = self.guard.on_nan == 'skip' and not self.scaler.is_enabled()
+        if may_defer and DeferredGuard.suits(self.device, self.optimizers):
+            self.guard = DeferredGuard()
 
     def model_to_device(self, net):
         """As BasicSR's, also on CPUs.
@@ -55,15 +59,15 @@ class SteppingMixin:
         self.guard.begin()
         torch.compiler.cudagraph_mark_step_begin()  # outputs of the iteration before may be overwritten
         yield current_iter - 1
-        self.guard.end()
         self.finished_iter = current_iter
+        self.guard.end()
 
     def descend(self, optimizer: torch.optim.Optimizer, loss: Callable | None, *batch: Tensor) -> None:
         """One step of ``optimizer`` down the gradient of ``loss``.
 
         The batch goes through in ``train.accumulate`` parts, whose gradients are weighted by their sizes and added up:
         the sum is that of the whole batch wherever the loss is a mean over the images. Once a step of an iteration
-        has been refused, its later ones are too.
+        has been refused, its later ones are too (see :mod:`mssr_model.guard`).
 
         Args:
             loss: takes the tensors of a part; returns the scalar to descend and a dict of scalars for the log, of
@@ -91,7 +95,7 @@ class SteppingMixin:
         # With fp16 it is the scaler that looks at gradients: there an overflow now and then is part of the method.
         groups = [] if self.scaler.is_enabled() else optimizer.param_groups
         weights = [p for group in groups for p in group['params']]
-        if self.guard.passes(checked, self.networks(), weights, self.current_iter, self.batch_files):
+        if self.guard.passes(checked, self.networks(), optimizer, weights, self.current_iter, self.batch_files):
             self.stepped = True
             self.scaler.step(optimizer)
             self.scaler.update()

@@ -15,8 +15,8 @@ class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMix
     """Overrides of BasicSR's ``SRModel`` that both stages share; put it first among the bases."""
 
     def init_training_settings(self):
-        self.setup_steps()
         super().init_training_settings()
+        self.setup_steps()
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """As BasicSR's, for any checkpoint that ``read_weights`` understands; ``key`` names the YAML key in errors."""

@@ -1,57 +1,17 @@
 """Losses and gradients that are not finite, and batches that come in parts."""
 
-import copy
-
 import pytest
 import torch
-from basicsr.models import build_model
 from resume_tools import assert_same, experiment, load, make_world, options, train
+from step_tools import batch, build, step, what_moves, write_generators
 
-import mssr_arch
-import mssr_loss  # noqa: F401
 import mssr_model
-from model_options import TINY_DERESNET, stage1_options, stage2_options
 from mssr_model.guard import Guard, NonFiniteError
 
 
 @pytest.fixture(scope='module')
 def generators(tmp_path_factory):
-    root = tmp_path_factory.mktemp('generators')
-    for k in range(2):
-        net = mssr_arch.DeResnet(num_feat=8, num_block=1)
-        for noise in net.noises:
-            torch.nn.init.constant_(noise.w, 0.5)
-        torch.save({'params': net.state_dict()}, root / f'{k}.pth')
-    return [{**TINY_DERESNET, 'checkpoint': str(root / f'{k}.pth')} for k in range(2)]
-
-
-def build(stage, generators, **train_options):
-    torch.manual_seed(1)
-    if stage == 'stage1':
-        model = build_model(stage1_options(**train_options))
-        for noise in model.net_g.noises:
-            torch.nn.init.constant_(noise.w, 0.5)
-        return model
-    return build_model(stage2_options(degradations=generators, **{'collab_start_iter': 0, **train_options}))
-
-
-def batch(number, n=4):
-    generator = torch.Generator().manual_seed(number)
-    paths = {f'{role}_path': [f'{role}{number}-{i}.png' for i in range(n)] for role in ('gt', 'lq')}
-    return {'gt': torch.rand(n, 3, 32, 32, generator=generator), 'lq': torch.rand(n, 3, 8, 8, generator=generator),
-            **paths}
-
-
-def step(model, iteration, data):
-    model.update_learning_rate(iteration)
-    model.feed_data(data)
-    model.optimize_parameters(iteration)
-
-
-def what_moves(model):
-    nets = {name: net for name, net in vars(model).items() if name in ('net_g', 'net_d', 'net_g_ema')}
-    return copy.deepcopy([{name: net.state_dict() for name, net in nets.items()},
-                          [optimizer.state_dict()['state'] for optimizer in model.optimizers]])
+    return write_generators(tmp_path_factory.mktemp('generators'))
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -61,8 +21,8 @@ def gradients(model, iteration, data):
     """Those of each step of an iteration, all at the same weights."""
     found = []
 
-    def passes(losses, nets, parameters, *_):
-        found.append([p.grad.clone() for p in parameters])
+    def passes(losses, nets, optimizer, weights, *_):
+        found.append([p.grad.clone() for p in weights])
         return False
 
     model.guard.passes = passes
@@ -151,7 +111,7 @@ def test_ten_in_a_row_stop_and_a_good_one_between_starts_the_count_anew(generato
 
 
 def test_guard_of_nothing_passes():
-    assert Guard().passes({}, {}, [], 1, [])
+    assert Guard().passes({}, {}, None, [], 1, [])
 
 
 def test_stop_keeps_the_state_before(monkeypatch, capfd, tmp_path):
