@@ -54,8 +54,9 @@ class AccelerationMixin:
         if self.performance['channels_last'] and getattr(net, 'takes_channels_last', True):
             to_channels_last(net)
             if self.device.type == 'cpu':
-                put_biases_apart(net)
                 convolve_early(net)
+                if not self.performance['amp']:
+                    put_biases_apart(net)
         if self.performance['compile'] and self.can_compile():
             mode = self.performance['compile']
             torch._dynamo.config.suppress_errors = True

@@ -8,7 +8,8 @@ class BiasApartConv2d(nn.Conv2d):
     """A convolution that adds its bias afterwards: the same sums.
 
     On CPUs, with features pixel by pixel in memory, oneDNN's gradient of the weights takes up to a fifth longer where
-    it yields that of the bias too; the sum of the gradient, taken by itself, costs next to nothing.
+    it yields that of the bias too; the sum of the gradient, taken by itself, costs next to nothing. In bf16 it is the
+    other way round: with the bias inside, a step takes up to a quarter less time.
     """
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

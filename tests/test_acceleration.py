@@ -33,13 +33,14 @@ def test_a_bias_apart_is_the_same_convolution(memory_format, bias):
         assert torch.equal(apart(x), plain(x))  # no gradient: oneDNN adds the bias itself
 
 
-def test_biases_are_put_apart_with_channels_last_alone():
-    for channels_last in (False, True):
-        options = stage1_options()
-        options['performance'] = {'channels_last': channels_last}
-        model = build_model(options)
-        assert any(isinstance(module, BiasApartConv2d) for module in model.net_g.modules()) == channels_last
-        assert not any(isinstance(module, BiasApartConv2d) for module in model.net_d.modules())
+@pytest.mark.parametrize('channels_last, amp', [(False, None), (True, None), (True, 'bf16')])
+def test_biases_are_put_apart_with_channels_last_in_float32_alone(channels_last, amp):
+    options = stage1_options()
+    options['performance'] = {'channels_last': channels_last, 'amp': amp}
+    model = build_model(options)
+    apart = any(isinstance(module, BiasApartConv2d) for module in model.net_g.modules())
+    assert apart == (channels_last and amp is None)
+    assert not any(isinstance(module, BiasApartConv2d) for module in model.net_d.modules())
 
 
 @pytest.mark.parametrize('keep', [True, False])
