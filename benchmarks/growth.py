@@ -5,9 +5,11 @@
 
 Batch and crop: stage 1 with DeResnet, the published step and the product's. Generators: the product's stage 2 with as
 many DeResnets as SR networks, at batch 1, whose collaborative term looks at every network on every generator's photos.
+Each point has a process of its own, for the reason that step_speed.py gives.
 """
 
 import argparse
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -21,18 +23,24 @@ from measuring import prepare, write
 BATCHES, CROPS, GENERATORS = (1, 2, 4, 8), (64, 128, 192, 256), (1, 2, 3, 4)
 
 
+def measure(name, args, sizes):
+    """A row of step_speed.py, by a process that does nothing else."""
+    device, _ = prepare(args)
+    return step_speed.measure(name, args, device, step_speed.switches(args), **sizes)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     step_speed.arguments(parser)
     parser.add_argument('--out', type=Path, default=ROOT / 'benchmarks' / 'images', help='folder')
     args = parser.parse_args()
-    device, header = prepare(args)
-    performance = step_speed.switches(args)
+    _, header = prepare(args)
     few = args.tiny
     small = 128 if args.reduced else 256
 
     def measured(name, **sizes):
-        row = step_speed.measure(name, args, device, performance, **sizes)
+        with multiprocessing.get_context('spawn').Pool(1) as pool:
+            row = pool.apply(measure, (name, args, sizes))
         print({key: row[key] for key in ('setting', 'crop', 'batch', 'published', 'product')} | sizes, flush=True)
         return {**row, **sizes}
 
@@ -47,7 +55,7 @@ def main():
                     label, 'stage 1: seconds an iteration', from_zero=True)
     write_chart(args.out / 'generators.svg', {'product': [(row['generators'], row['product']) for row in by_number]},
                 'generators, and SR networks', 'stage 2: seconds an iteration', from_zero=True)
-    write(args.out / 'growth.json', f'{header}; {performance}', [*by_batch, *by_crop, *by_number])
+    write(args.out / 'growth.json', f'{header}; {step_speed.switches(args)}', [*by_batch, *by_crop, *by_number])
 
 
 if __name__ == '__main__':
