@@ -163,9 +163,9 @@ def measure(name, args, device, performance, size=None, batch=None, generators=N
     return row
 
 
-def arguments(parser):
-    """What decides the settings and the product's switches."""
-    add_arguments(parser, iterations=20)
+def size_arguments(parser, iterations=20):
+    """What decides the sizes and the product's switches."""
+    add_arguments(parser, iterations)
     parser.add_argument('--reduced', action='store_true', help='smaller networks and batches')
     parser.add_argument('--tiny', action='store_true', help='networks of a few layers, to see that all runs')
     parser.add_argument('--crop', type=int, help='HR crop in pixels')
@@ -173,9 +173,14 @@ def arguments(parser):
     parser.add_argument('--amp', choices=PRECISIONS)
     parser.add_argument('--compile', nargs='?', const=True, default=False, metavar='MODE')
     parser.add_argument('--contiguous', action='store_true', help='the product without channels_last')
+    parser.add_argument('--return-memory', action='store_true', help='the product without keep_memory')
+
+
+def arguments(parser):
+    """The same, and what is measured how."""
+    size_arguments(parser)
     parser.add_argument('--checkpoint', action='store_true',
                         help="the product with network_g.use_checkpoint, where its network has it")
-    parser.add_argument('--return-memory', action='store_true', help='the product without keep_memory')
     parser.add_argument('--memory', action='store_true', help='on a CPU: peak memory, in processes of their own')
     parser.add_argument('--only', choices=('published', 'product'), help='a few steps of one side; prints peak bytes')
 
