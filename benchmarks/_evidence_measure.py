@@ -15,6 +15,7 @@ from mssr_inference.networks import load_generator
 from mssr_loss.backbone import BACKBONES, local_weights
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
 from mssr_metric.protocols import PROTOCOLS
+from mssr_model.file_coding import build_coding
 from mssr_model.generator_study import GeneratorStudy
 
 LPIPS = 'lpips'
@@ -89,10 +90,13 @@ class Measurer:
             net = load_generator(path).net
             if self._study is None:
                 self._study = GeneratorStudy({**part.opt['datasets']['train']}, SCALE)
-            figures, _ = self._study.run(net)
+            data = part.opt['datasets']['train']
+            wanted = part.opt['train'].get('lq_jpeg')
+            coding = build_coding(wanted, data, torch.device('cpu')) if wanted else None
+            figures, _ = self._study.run(net, coding)
             return {'training_photos': {'generated': figures.generated, 'bicubic': figures.bicubic,
                                         'real': figures.real},
-                    'truth': compare_with_truth(net, self.world) if self.world.camera else None}  # fmt: skip
+                    'truth': compare_with_truth(net, self.world, coding) if self.world.camera else None}  # fmt: skip
 
         try:
             return self._kept(part.name, part.digest, measure)

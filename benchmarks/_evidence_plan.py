@@ -43,7 +43,7 @@ WEIGHTLESS = {'bicubic': 'BicubicDegradation', 'oracle': 'KnownDegradation'}
 #: generator: recipe, change of the seed, changes of its sections
 GENERATORS = {
     'deresnet': ('deresnet', 0, {}),
-    'deterministic': ('deresnet', 0, {'network_g': {'noise_std': 0}}),
+    'deterministic': ('deresnet', 0, {'network_g': {'noise_std': 0}, 'train': {'lq_jpeg': 'median'}}),
     'han': ('han', 0, {}),
     'third': ('deresnet', 100, {'network_d': {'filter': 'wavelet'}}),
 }
@@ -143,6 +143,8 @@ class Planner:
         opt = self._training(recipe, 1, seed + offset)
         for section, keys in changes.items():
             opt[section].update(keys)
+        if not self.recipes[recipe]['train'].get('lq_jpeg'):
+            opt['train'].pop('lq_jpeg', None)
         return self._part(generator_name(generator, seed), opt)
 
     def ensemble(self, row: str, seed: int, generators: dict[str, Part]) -> Part:
@@ -152,6 +154,11 @@ class Planner:
             if term not in ROWS[row].terms:
                 opt['train'].pop(term, None)
         names = ROWS[row].generators
+        opt['train'].pop('lq_jpeg', None)  # as the generators were trained; the oracle's camera does it itself
+        files = {generators[g].opt['train']['lq_jpeg'] for g in names
+                 if g in generators and generators[g].opt['train'].get('lq_jpeg')}
+        if files:
+            opt['train']['lq_jpeg'] = files.pop()
         opt['degradations'] = [self._degradation(g, generators.get(g)) for g in names]
         branches = opt['network_g']['branches']
         branches += [copy.deepcopy(branches[0]) for _ in range(len(names) - len(branches))]

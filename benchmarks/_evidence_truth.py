@@ -36,8 +36,10 @@ def load_camera(world: World) -> KnownDegradation:
 
 
 @torch.no_grad()
-def compare_with_truth(net: nn.Module, world: World) -> dict[str, dict[str, float]]:
+def compare_with_truth(net: nn.Module, world: World, coding: nn.Module | None = None) -> dict[str, dict[str, float]]:
     """Figures (see :data:`TRUTH_FIGURES`) of a generator, of bicubic LR, and of other draws of the truth.
+
+    ``coding`` is what the generator's LR goes through.
 
     The photos are the middles of the validation photos, which no stage was trained on. The figures of the truth are
     what a perfect generator would get with as few draws.
@@ -50,7 +52,7 @@ def compare_with_truth(net: nn.Module, world: World) -> dict[str, dict[str, floa
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         judges = [[_draws(camera, y) for y in photos] for _ in range(2)]
-        truth, generated = ([_draws(source, y) for y in photos] for source in (camera, net))
+        truth, generated = [_draws(camera, y) for y in photos], [_draws(net, y, coding) for y in photos]
     bicubic = [as_8bit(bicubic_downsample(y[None], SCALE)).expand(DRAWS, -1, -1, -1) for y in photos]
     columns = {'generated': generated, 'bicubic': bicubic, 'truth': truth}
     return {name: _figures(draws, *judges) for name, draws in columns.items()}
@@ -63,10 +65,11 @@ def _middle(path) -> Tensor:
     return torch.from_numpy(photo[top:top + height, left:left + width].copy()).permute(2, 0, 1).float() / 255
 
 
-def _draws(net: nn.Module, y: Tensor) -> Tensor:
+def _draws(net: nn.Module, y: Tensor, coding: nn.Module | None = None) -> Tensor:
     """(D, 3, h, w), 8-bit values; a generator that does not downsample reads the bicubic LR."""
     y = bicubic_downsample(y[None], SCALE // net.scale)[0] if net.scale < SCALE else y
-    return torch.cat([as_8bit(net(y[None])) for _ in range(DRAWS)])
+    draws = [net(y[None]) for _ in range(DRAWS)]
+    return torch.cat([as_8bit(coding(x) if coding else x) for x in draws])
 
 
 def _figures(draws: list[Tensor], truth: list[Tensor], other: list[Tensor]) -> dict[str, float]:

@@ -55,10 +55,14 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
     return strip_prefix(state, 'model.')
 
 
-def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]:
-    """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them) and ``scale``.
+_DESCRIPTION = ('network', 'scale', 'jpeg_qualities')
 
-    This project writes both beside the weights; in a ``.safetensors`` file they are metadata, in JSON. A foreign file
+
+def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]:
+    """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them), ``scale``, and
+    ``jpeg_qualities`` of what a generator draws.
+
+    This project writes them beside the weights; in a ``.safetensors`` file they are metadata, in JSON. A foreign file
     says neither, and the result is empty.
 
     Raises:
@@ -71,7 +75,7 @@ def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]
 
         with safe_open(path, 'pt') as file:
             metadata = file.metadata() or {}
-        content = {name: json.loads(metadata[name]) for name in ('network', 'scale') if name in metadata}
+        content = {name: json.loads(metadata[name]) for name in _DESCRIPTION if name in metadata}
     else:
         content = _read(path, where)
     if not isinstance(content, Mapping):
@@ -81,6 +85,9 @@ def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]
         found['network'] = dict(content['network'])
     if isinstance(content.get('scale'), int):
         found['scale'] = content['scale']
+    qualities = content.get('jpeg_qualities')
+    if isinstance(qualities, list) and all(isinstance(quality, int) for quality in qualities):
+        found['jpeg_qualities'] = qualities
     return found
 
 

@@ -2,13 +2,14 @@
 
 from functools import cached_property
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_inference.networks import Loaded
-from mssr_inference.noise_maps import NoiseMaps
+from mssr_inference.noise_maps import NoiseMaps, keyed_number
 from mssr_inference.reach import exact_reach
 from mssr_inference.tiling import plan_tiles
 
@@ -36,6 +37,7 @@ class Degrader:
     def __init__(self, loaded: Loaded, device: torch.device, precision: str = 'fp32', cell: int = CELL):
         self.net = loaded.net.to(device, PRECISIONS[precision])
         self.scale, self.device, self.dtype, self.cell = loaded.scale, device, PRECISIONS[precision], cell
+        self.jpeg_qualities = loaded.jpeg_qualities
         self.bicubic = loaded.scale // self.net.scale  # what DSGAN leaves to interpolation
 
     @cached_property
@@ -78,7 +80,14 @@ class Degrader:
                 x = x[:, (top - y0) // s:(bottom - y0) // s, (left - x0) // s:(right - x0) // s]
                 x = (x.clamp(0, 1) * 255).round().to(torch.uint8)
                 result[top // s:bottom // s, left // s:right // s] = x.permute(1, 2, 0).cpu().numpy()
-        return result
+        return self._through_jpeg(result, key) if self.jpeg_qualities else result
+
+    def _through_jpeg(self, photo: np.ndarray, key: str) -> np.ndarray:
+        """As a file of a quality drawn by ``key`` holds it, where the generator was trained with ``train.lq_jpeg``."""
+        quality = self.jpeg_qualities[keyed_number(f'{key}/jpeg') % len(self.jpeg_qualities)]
+        bgr = np.ascontiguousarray(photo[..., ::-1])
+        _, code = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_UNCHANGED).reshape(bgr.shape)[..., ::-1])
 
     def _run(self, y: Tensor, noise: list[Tensor] | bool) -> Tensor:
         return self.net(y if self.bicubic == 1 else bicubic_downsample(y, self.bicubic), noise)

@@ -32,6 +32,7 @@ class Loaded:
     scale: int  #: HR size over LR size; of a generator that does not downsample (DSGAN), of its training
     path: Path
     sha256: str  #: of the file
+    jpeg_qualities: tuple[int, ...] = ()  #: of the files that a generator's LR stands for; none: no JPEG
 
 
 def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None) -> Loaded:
@@ -78,7 +79,9 @@ def load_generator(path: str | Path, opt: str | Path | None = None) -> Loaded:
     net = _build(options, state, path)
     if not isinstance(net, DegradationNetwork):
         raise UserError(f'{path} holds {describe_weights(state)}, but a degradation generator of stage 1 is needed.')
-    return Loaded(net, options, scale or max(net.scale, 4 if net.scale == 1 else 1), Path(path), file_hash(path))
+    scale = scale or max(net.scale, 4 if net.scale == 1 else 1)
+    qualities = tuple(read_description(path).get('jpeg_qualities', ()))
+    return Loaded(net, options, scale, Path(path), file_hash(path), qualities)
 
 
 def load_discriminator(path: str | Path, opt: str | Path | None = None) -> Loaded:

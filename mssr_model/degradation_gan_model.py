@@ -22,8 +22,9 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
 
     Options under ``train``: ``color_opt``, ``perceptual_opt``, ``gan_opt`` (a loss each), ``relativistic`` (RaGAN for
     D), ``gp_opt`` (WGAN's penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations),
-    ``optim_g.noise_lr`` (rate of the noise weights), ``content_antithetic`` (colour and perceptual loss judge the mean
-    of the draws for z and -z, in which noise cancels and all else stays, so that they do not punish noise).
+    ``optim_g.noise_lr`` (rate of the noise weights), ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos
+    did: see :mod:`mssr_model.file_coding`), ``content_antithetic`` (colour and perceptual loss judge the mean of the
+    draws for z and -z, in which noise cancels and all else stays, so that they do not punish noise).
     """
 
     def init_training_settings(self):
@@ -55,7 +56,7 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
 
             # D: tell real high frequencies from generated ones.
             def L_D(y, x, *z):
-                x_fake = G(y, z).detach()
+                x_fake = self.as_file(G(y, z).detach())
                 d_real, d_fake = self.net_d(x), self.net_d(x_fake)
                 real, fake = self.relate(d_real, d_fake)
                 l_d = self.cri_gan(real, True, is_disc=True) + self.cri_gan(fake, False, is_disc=True)
@@ -71,7 +72,7 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
                 content = self.mean_of_pair(x_fake, y, z) if self.content_antithetic else x_fake
                 losses = {}
                 losses['l_g_color'] = self.cri_color(content, y_down) if self.cri_color else x_fake.new_zeros(())
-                judged = self.judge(x_fake)
+                judged = self.judge(self.as_file(x_fake))  # colours are judged before, where gradients are whole
                 losses['l_g_gan'] = self.cri_gan(judged, True, is_disc=False)
                 if self.cri_perceptual:
                     losses['l_g_percep'] = self.cri_perceptual(content, y_down)
@@ -118,12 +119,16 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
         net_d.requires_grad_(True)
         return logits
 
+    def own_description(self, net_label):
+        """The qualities of the JPEG that the generator's LR is meant to go through."""
+        return {'jpeg_qualities': self.coding.qualities} if self.coding and net_label == 'net_g' else {}
+
     def test(self):
         """Degrade the validation HR photo with one fresh draw."""
         net_g = getattr(self, 'net_g_ema', self.net_g)
         net_g.eval()
         with torch.no_grad():
-            self.output = self.degrade(net_g, self.gt)
+            self.output = self.as_file(self.degrade(net_g, self.gt))
         self.net_g.train()
 
     def feed_data(self, data):

@@ -40,7 +40,7 @@ class DegradationMonitor(ObservedValidation):
         if not self.study:
             return {}
         net = self.get_bare_model(getattr(self, 'net_g_ema', self.net_g))
-        figures, pictures = self.study.run(net)
+        figures, pictures = self.study.run(net, self.coding)
         warnings = self.warnings(net, figures, current_iter)
         self._write_log(name, figures, warnings)
         if tb_logger:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_metric.degradation_figures import SMALLEST, DegradationReference, Figures, effective_noise
 from mssr_metric.degradation_metrics import diversity
 from mssr_metric.photo_sets import as_8bit
@@ -31,15 +32,19 @@ class GeneratorStudy:
     """
 
     def __init__(self, train_set: dict, scale: int) -> None:
-        self.scale = scale
+        self.scale, self.coding = scale, None
         self.real = read_photos(train_set, 'lq', REAL_PHOTOS, REAL_SIDE, SMALLEST)
         self.hr = read_photos(train_set, 'gt', HR_PHOTOS, LR_SIDE * scale, SMALLEST * scale, scale)
         self.bicubic = [as_8bit(bicubic_downsample(y[None], scale)[0]) for y in self.hr]
         self.reference = DegradationReference(self.real, self.bicubic)
 
     @torch.no_grad()
-    def run(self, net: nn.Module) -> tuple[Figures, dict[str, Tensor]]:
+    def run(self, net: nn.Module, coding: JPEGCoding | None = None) -> tuple[Figures, dict[str, Tensor]]:
         """Look at a degradation network, wherever it is; it is left in the mode in which it was.
+
+        Args:
+            net: the network.
+            coding: what its LR goes through, on the same device.
 
         Returns:
             Figures, and pictures of the first photos, RGB in [0, 1]: ``hr`` (3, H, W), ``bicubic`` (3, h, w), ``draws``
@@ -48,6 +53,7 @@ class GeneratorStudy:
             photo's; ``effective_noise`` (K,); ``real`` and ``generated`` (n, 3, *, *); ``spectrum_real``,
             ``spectrum_bicubic``, ``spectrum_generated`` in dB.
         """
+        self.coding = coding
         was_training, random = net.training, torch.Generator().manual_seed(0)
         net.eval()
         try:
@@ -82,7 +88,8 @@ class GeneratorStudy:
         z = net.draw_noise(y, random)
         if only is not None:
             z = [n if k == only else torch.zeros_like(n) for k, n in enumerate(z)]
-        return as_8bit(net(y, z)[0].float().cpu())
+        x = net(y, z)
+        return as_8bit((self.coding(x, random) if self.coding else x)[0].float().cpu())
 
     def _each_injection(self, net, y, random):
         return [torch.stack([self._draw(net, y, random, only=k) for _ in range(DRAWS)]) for k in range(net.num_noise)]

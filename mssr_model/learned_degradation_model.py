@@ -9,6 +9,7 @@ from torch import Tensor
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_compat.errors import UserError
+from mssr_model.file_coding import build_coding
 from mssr_model.frozen_degradation import build_frozen
 from mssr_model.training_mixin import TrainingMixin
 
@@ -19,7 +20,7 @@ class LearnedDegradation:
     In training, ``lq`` of a batch is replaced by draws from the frozen generators that ``degradations:`` lists, each
     photo by one of them, chosen at random; the data set needs to give ``gt`` alone (``CleanImageDataset``).
     Validation takes ``lq`` as it comes. ``train.lq_round`` (default true) clamps the draws and rounds them to 8 bits,
-    as files are.
+    as files are; ``train.lq_jpeg`` (lowest and highest quality) sends them through JPEG first.
     """
 
     is_validating = False
@@ -30,6 +31,8 @@ class LearnedDegradation:
             raise UserError('degradations is missing: a list of generators that stage 1 trained, each with checkpoint.')
         self.degradations = [self.build_degradation(k, g) for k, g in enumerate(options)]
         self.lq_round = self.opt['train'].get('lq_round', True)
+        wanted = self.opt['train'].get('lq_jpeg')
+        self.coding = build_coding(wanted, {}, self.device) if wanted else None
         super().init_training_settings()
 
     def build_degradation(self, k, options):
@@ -55,6 +58,8 @@ class LearnedDegradation:
             if len(members):
                 # A generator that does not downsample (DSGAN) reads the bicubic LR.
                 x[members] = G(bicubic_downsample(y[members], scale // G.scale) if G.scale < scale else y[members])
+        if self.coding is not None:
+            x = self.coding(x)
         return (x.clamp(0, 1) * 255).round() / 255 if self.lq_round else x
 
     def feed_data(self, data):

@@ -23,6 +23,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
 
     Options under ``train``: ``pixel_opt`` (supervised), ``collab_opt``, ``adapt_opt`` and ``feature_opt`` (a loss each;
     without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
+    ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see :mod:`mssr_model.file_coding`),
     ``lq_round`` (generated LR clamped and rounded to 8 bits), ``lq_refresh`` (draw anew every so many iterations).
     """
 
@@ -135,7 +136,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
     def draw(self, y, t):
         """HR crops and, for each generator, LR crops drawn from them; reused until ``lq_refresh`` iterations passed."""
         if t % self.lq_refresh == 0 or self.drawn is None:
-            lqs = [self.degrade(G, y) for G in self.degradations]
+            lqs = [self.as_file(self.degrade(G, y)) for G in self.degradations]
             if self.lq_round:
                 lqs = [(lq.clamp(0, 1) * 255).round() / 255 for lq in lqs]
             if self.lq_refresh > 1 and self.performance['compile']:

@@ -113,13 +113,17 @@ class SavingMixin:
         if current_iter != -1:
             self.saved_iter = current_iter
 
+    def own_description(self, net_label: str) -> dict:
+        """What else a checkpoint says of its network, in plain values."""
+        return {}
+
     def save_network(self, net, net_label, current_iter, param_key='params'):
         """As BasicSR's, with the network's options, so that the file can be used without an option file."""
         nets, keys = (value if isinstance(value, list) else [value] for value in (net, param_key))
         content = {key: _on_cpu(dict(self.get_bare_model(one).state_dict()))
                    for one, key in zip(nets, keys, strict=True)}
         content['network'] = _plain(self.opt[net_label.replace('net_', 'network_', 1)])
-        content['scale'] = self.opt['scale']
+        content |= {'scale': self.opt['scale'], **self.own_description(net_label)}
         name = f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth'
         self._files[name] = write_file(Path(self.opt['path']['models']) / name, content)
 

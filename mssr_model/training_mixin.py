@@ -5,6 +5,7 @@ from copy import deepcopy
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_model.acceleration import AccelerationMixin
+from mssr_model.file_coding import build_coding
 from mssr_model.lr_schedule import LinearDecayLR
 from mssr_model.saving import SavingMixin
 from mssr_model.stepping import SteppingMixin
@@ -14,7 +15,12 @@ from mssr_model.validation import ValidationMixin
 class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMixin):
     """Overrides of BasicSR's ``SRModel`` that both stages share; put it first among the bases."""
 
+    coding = None  # what JPEG does to generated LR (train.lq_jpeg)
+
     def init_training_settings(self):
+        wanted = self.opt['train'].get('lq_jpeg')
+        if wanted and self.coding is None:
+            self.coding = build_coding(wanted, (self.opt.get('datasets') or {}).get('train') or {}, self.device)
         super().init_training_settings()
         self.setup_steps()
 
@@ -47,6 +53,10 @@ class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMix
         """``G(y; z)``, or a fresh draw; a generator that does not downsample (DSGAN) reads the bicubic LR of ``y``."""
         factor = self.opt['scale'] // self.get_bare_model(G).scale
         return G(y if factor == 1 else bicubic_downsample(y, factor), z)
+
+    def as_file(self, x):
+        """Generated LR as a file of the real photos' kind holds it (``train.lq_jpeg``)."""
+        return x if self.coding is None else self.coding(x)
 
     def draw_noise(self, G, y):
         """Noise maps ``z`` for ``degrade(G, y, z)``, each with y's batch as its first dimension."""

@@ -166,6 +166,9 @@ MONITOR = {
                       'stage 1 also haar_, spectrum_ or noise_distance, color_shift or color_drift.'),  # fmt: skip
 }
 
+_LQ_JPEG = Key("'auto' | 'median' | [int >= 1 <= 100]*2 | null", 'Generated LR goes through JPEG, as real LR photos '
+               'did: with a quality drawn from theirs, with their median, or between two. ~: no JPEG.')  # fmt: skip
+
 STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],
     'train.color_opt': Key('loss?', 'Keeps low frequencies: generated LR against bicubic LR (w_col).'),
@@ -174,6 +177,7 @@ STAGE_1 = {
     'train.gp_opt': Key('loss?', 'Gradient penalty of D, for WGAN.'),
     'train.disc_freq': Key('int >= 1', 'Step D every so many iterations.'),
     'train.gen_freq': Key('int >= 1', 'Step G every so many iterations.'),
+    'train.lq_jpeg': _LQ_JPEG,
     'train.content_antithetic': Key('bool', 'Content losses judge the mean of G(y, z) and G(y, -z). Default: false.'),
     'val.pbar': SR['val.pbar'],
 }
@@ -188,6 +192,7 @@ STAGE_2 = {
     'train.feature_opt': Key('loss?', 'Feature distillation between the trunks of the branches.'),
     'train.collab_start_iter': Key('count >= 0', 'The collaborative and adaptation terms begin after it.'),
     'train.adapt_ramp': Key("'linear' | 'constant'", 'Weight of adaptation: iteration / total_iter, or 1.'),
+    'train.lq_jpeg': _LQ_JPEG,
     'train.lq_round': Key('bool', 'Generated LR is clamped and rounded to 8 bits, as photos are.'),
     'train.lq_refresh': Key('int >= 1', 'Draw generated LR anew every so many iterations.'),
     'val.per_branch': Key('bool', 'Measure each branch as well as the ensemble.'),
@@ -196,6 +201,7 @@ STAGE_2 = {
 
 LEARNED = {
     'degradations': STAGE_2['degradations'],
+    'train.lq_jpeg': Key('[int >= 1 <= 100]*2 | null', 'Drawn LR goes through JPEG, of a quality between these two.'),
     'train.lq_round': Key('bool', 'Drawn LR is clamped and rounded to 8 bits, as files are. Default: true.'),
 }
 

@@ -50,12 +50,15 @@ def find_evidence(experiment: Experiment) -> tuple[Evidence | None, str]:
 
 def _degrade(experiment: Experiment):
     from mssr_inference.networks import load_generator
+    from mssr_model.file_coding import build_coding
     from mssr_model.generator_study import GeneratorStudy
     from mssr_model.pictures import as_arrays
 
     options = experiment.options
     net = load_generator(experiment.checkpoint).net
-    figures, pictures = GeneratorStudy(options['datasets']['train'], options['scale']).run(net)
+    data, wanted = options['datasets']['train'], options['train'].get('lq_jpeg')
+    coding = build_coding(wanted, data, torch.device('cpu')) if wanted else None
+    figures, pictures = GeneratorStudy(data, options['scale']).run(net, coding)
     return as_arrays(pictures), figures
 
 

@@ -326,6 +326,20 @@ def test_rows_differ_in_what_they_should_alone(parts):
     assert len({part.digest for part in parts.values()}) == len(parts)
 
 
+def test_jpeg_is_a_part_of_what_generators_draw(world, recipes, tmp_path):
+    """Where the recipes ask for it: drawn qualities are noise too, which the deterministic row has none of."""
+    folder = shutil.copytree(recipes, tmp_path / 'recipes')
+    for file in folder.glob('*.yml'):
+        file.write_text(re.sub('^train:$', 'train:\n  lq_jpeg: auto', file.read_text(), flags=re.M))
+    parts = {part.name: part for part in Planner(world, tmp_path, 'cpu', folder).parts(list(ROWS), [0])}
+    for name, part in parts.items():
+        expected = {'sr_bicubic_s0': None, 'sr_oracle_s0': None, 'sr_deterministic_s0': 'median',
+                    'g_deterministic_s0': 'median'}.get(name, 'auto')
+        assert part.opt['train'].get('lq_jpeg') == expected, name
+    plain = Planner(world, tmp_path, 'cpu', recipes).parts(list(ROWS), [0])
+    assert not any('lq_jpeg' in part.opt['train'] for part in plain)
+
+
 def test_rows_begin_with_the_same_weights(parts):
     """Whatever a row learns from is built after its networks, so that it does not move the random numbers before."""
     states = []
