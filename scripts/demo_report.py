@@ -10,6 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import mssr_arch  # noqa: F401  (shims before BasicSR's first import; registers the networks)
+
+# isort: split
 import cv2
 import numpy as np
 import torch
@@ -18,7 +21,6 @@ from basicsr.utils import img2tensor, tensor2img
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
 
-import mssr_arch  # noqa: F401  (registers the networks)
 from mssr_arch.frequency_filters import build_filter
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
