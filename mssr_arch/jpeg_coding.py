@@ -29,7 +29,7 @@ class JPEGCoding(nn.Module):
     """Photos as read from JPEG files, each of a quality drawn from those given; 8-bit values.
 
     Baseline JPEG with halved colour channels, as libjpeg writes and reads it, to a few levels, on any device. BasicSR's
-    ``DiffJPEG`` has steps that are no whole numbers and repeats colours when it reads them, which a discriminator sees.
+    ``DiffJPEG`` has steps that are no whole numbers and repeats colours when it reads them, unlike libjpeg.
     Rounded coefficients have the slope of ``r + (c - r)^3``, r being c rounded (Shin and Song, 2017), as in
     ``DiffJPEG``; what has been cut off at 0 and 1 has none. A crop lies anywhere on the grid of blocks, as crops of
     real photos do.
