@@ -9,7 +9,6 @@ Each point has a process of its own, for the reason that step_speed.py gives.
 """
 
 import argparse
-import multiprocessing
 import sys
 from pathlib import Path
 
@@ -23,12 +22,6 @@ from measuring import prepare, write
 BATCHES, CROPS, GENERATORS = (1, 2, 4, 8), (64, 128, 192, 256), (1, 2, 3, 4)
 
 
-def measure(name, args, sizes):
-    """A row of step_speed.py, by a process that does nothing else."""
-    device, _ = prepare(args)
-    return step_speed.measure(name, args, device, step_speed.switches(args), **sizes)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     step_speed.arguments(parser)
@@ -39,8 +32,7 @@ def main():
     small = 128 if args.reduced else 256
 
     def measured(name, **sizes):
-        with multiprocessing.get_context('spawn').Pool(1) as pool:
-            row = pool.apply(measure, (name, args, sizes))
+        row = step_speed.measure_apart(name, args, **sizes)
         print({key: row[key] for key in ('setting', 'crop', 'batch', 'published', 'product')} | sizes, flush=True)
         return {**row, **sizes}
 

@@ -15,7 +15,7 @@ product measured in the same process and precision.
 
 import argparse
 import copy
-import json
+import multiprocessing
 import subprocess
 import sys
 import tempfile
@@ -126,13 +126,15 @@ def memory_of_process(side, args, name):
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def measure_apart(name):
-    """As :func:`measure` with the command's arguments, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / 'row.json'
-        command = [sys.executable, __file__, *sys.argv[1:], '--setting', name, '--json', str(file)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return json.loads(file.read_text())['rows'][0]
+def measure_apart(name, args, **sizes):
+    """As :func:`measure`, in a process of its own."""
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.apply(_prepare_and_measure, (name, args, sizes))
+
+
+def _prepare_and_measure(name, args, sizes):
+    device, _ = prepare(args)
+    return measure(name, args, device, switches(args), **sizes)
 
 
 def measure(name, args, device, performance, size=None, batch=None, generators=None):
@@ -207,7 +209,7 @@ def main():
     rows = []
     for name in args.setting:
         apart = device.type == 'cpu' and len(args.setting) > 1
-        row = measure_apart(name) if apart else measure(name, args, device, performance)
+        row = measure_apart(name, args) if apart else measure(name, args, device, performance)
         rows.append(row)
         memory = ' / '.join(f'{peak / 2**30:.2f}' for peak in row['peak_bytes'] or ())
         share = f'{row["share_of_matrix_peak"]:.0%}' if 'share_of_matrix_peak' in row else ''
