@@ -90,9 +90,7 @@ class Measurer:
             net = load_generator(path).net
             if self._study is None:
                 self._study = GeneratorStudy({**part.opt['datasets']['train']}, SCALE)
-            data = part.opt['datasets']['train']
-            wanted = part.opt['train'].get('lq_jpeg')
-            coding = build_coding(wanted, data, torch.device('cpu')) if wanted else None
+            coding = build_coding(part.opt['train'].get('lq_jpeg'), part.opt['datasets']['train'], torch.device('cpu'))
             figures, _ = self._study.run(net, coding)
             return {'training_photos': {'generated': figures.generated, 'bicubic': figures.bicubic,
                                         'real': figures.real},

@@ -155,10 +155,9 @@ class Planner:
                 opt['train'].pop(term, None)
         names = ROWS[row].generators
         opt['train'].pop('lq_jpeg', None)  # as the generators were trained; the oracle's camera does it itself
-        files = {generators[g].opt['train']['lq_jpeg'] for g in names
-                 if g in generators and generators[g].opt['train'].get('lq_jpeg')}
+        files = next((generators[g].opt['train'].get('lq_jpeg') for g in names if g in generators), None)
         if files:
-            opt['train']['lq_jpeg'] = files.pop()
+            opt['train']['lq_jpeg'] = files
         opt['degradations'] = [self._degradation(g, generators.get(g)) for g in names]
         branches = opt['network_g']['branches']
         branches += [copy.deepcopy(branches[0]) for _ in range(len(names) - len(branches))]

@@ -12,8 +12,8 @@ from mssr_model.photo_pool import read_photos
 PHOTOS, SIDE = 64, 256  # real LR photos that are looked at, and pixels of each
 
 
-def build_coding(wanted: str | list[int], train_set: dict, device: torch.device) -> JPEGCoding | None:
-    """What ``train.lq_jpeg`` asks for, or None: the real LR photos have no traces of JPEG.
+def build_coding(wanted: str | list[int] | None, train_set: dict, device: torch.device) -> JPEGCoding | None:
+    """What ``train.lq_jpeg`` asks for, or None: nothing, or the real LR photos have no traces of JPEG.
 
     Args:
         wanted: ``auto``: a quality of the real LR photos, drawn for each generated one; ``median``: always their
@@ -24,6 +24,8 @@ def build_coding(wanted: str | list[int], train_set: dict, device: torch.device)
     Raises:
         UserError: the real LR photos are not there.
     """
+    if not wanted:
+        return None
     if isinstance(wanted, list):
         qualities = list(range(min(wanted), max(wanted) + 1))
     else:

@@ -32,7 +32,7 @@ class GeneratorStudy:
     """
 
     def __init__(self, train_set: dict, scale: int) -> None:
-        self.scale, self.coding = scale, None
+        self.scale = scale
         self.real = read_photos(train_set, 'lq', REAL_PHOTOS, REAL_SIDE, SMALLEST)
         self.hr = read_photos(train_set, 'gt', HR_PHOTOS, LR_SIDE * scale, SMALLEST * scale, scale)
         self.bicubic = [as_8bit(bicubic_downsample(y[None], scale)[0]) for y in self.hr]
@@ -53,14 +53,13 @@ class GeneratorStudy:
             photo's; ``effective_noise`` (K,); ``real`` and ``generated`` (n, 3, *, *); ``spectrum_real``,
             ``spectrum_bicubic``, ``spectrum_generated`` in dB.
         """
-        self.coding = coding
         was_training, random = net.training, torch.Generator().manual_seed(0)
         net.eval()
         try:
-            generated = [self._draw(net, y, random) for y in self.hr]
-            draws = [torch.stack([one] + [self._draw(net, y, random) for _ in range(DRAWS - 1)])
+            generated = [self._draw(net, coding, y, random) for y in self.hr]
+            draws = [torch.stack([one] + [self._draw(net, coding, y, random) for _ in range(DRAWS - 1)])
                      for y, one in zip(self.hr[:DRAWN_PHOTOS], generated, strict=False)]
-            alone = self._each_injection(net, self.hr[0], random)
+            alone = self._each_injection(net, coding, self.hr[0], random)
         finally:
             net.train(was_training)
         noise = effective_noise(net)
@@ -79,7 +78,7 @@ class GeneratorStudy:
         }
         return figures, pictures
 
-    def _draw(self, net, y, random, only=None):
+    def _draw(self, net, coding, y, random, only=None):
         """One LR photo; with ``only``, of the noise maps that one alone, the others zero."""
         parameter = next(net.parameters())
         factor = self.scale // net.scale  # a generator that does not downsample (DSGAN) reads bicubic LR
@@ -89,10 +88,11 @@ class GeneratorStudy:
         if only is not None:
             z = [n if k == only else torch.zeros_like(n) for k, n in enumerate(z)]
         x = net(y, z)
-        return as_8bit((self.coding(x, random) if self.coding else x)[0].float().cpu())
+        return as_8bit((coding(x, random) if coding else x)[0].float().cpu())
 
-    def _each_injection(self, net, y, random):
-        return [torch.stack([self._draw(net, y, random, only=k) for _ in range(DRAWS)]) for k in range(net.num_noise)]
+    def _each_injection(self, net, coding, y, random):
+        return [torch.stack([self._draw(net, coding, y, random, only=k) for _ in range(DRAWS)])
+                for k in range(net.num_noise)]
 
 
 def _deviation(draws: Tensor) -> Tensor:

@@ -31,8 +31,7 @@ class LearnedDegradation:
             raise UserError('degradations is missing: a list of generators that stage 1 trained, each with checkpoint.')
         self.degradations = [self.build_degradation(k, g) for k, g in enumerate(options)]
         self.lq_round = self.opt['train'].get('lq_round', True)
-        wanted = self.opt['train'].get('lq_jpeg')
-        self.coding = build_coding(wanted, {}, self.device) if wanted else None
+        self.coding = build_coding(self.opt['train'].get('lq_jpeg'), {}, self.device)
         super().init_training_settings()
 
     def build_degradation(self, k, options):

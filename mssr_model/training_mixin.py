@@ -18,9 +18,9 @@ class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMix
     coding = None  # what JPEG does to generated LR (train.lq_jpeg)
 
     def init_training_settings(self):
-        wanted = self.opt['train'].get('lq_jpeg')
-        if wanted and self.coding is None:
-            self.coding = build_coding(wanted, (self.opt.get('datasets') or {}).get('train') or {}, self.device)
+        if self.coding is None:
+            train_set = (self.opt.get('datasets') or {}).get('train') or {}
+            self.coding = build_coding(self.opt['train'].get('lq_jpeg'), train_set, self.device)
         super().init_training_settings()
         self.setup_steps()
 

@@ -56,8 +56,8 @@ def _degrade(experiment: Experiment):
 
     options = experiment.options
     net = load_generator(experiment.checkpoint).net
-    data, wanted = options['datasets']['train'], options['train'].get('lq_jpeg')
-    coding = build_coding(wanted, data, torch.device('cpu')) if wanted else None
+    data = options['datasets']['train']
+    coding = build_coding(options['train'].get('lq_jpeg'), data, torch.device('cpu'))
     figures, pictures = GeneratorStudy(data, options['scale']).run(net, coding)
     return as_arrays(pictures), figures
 

@@ -19,10 +19,6 @@ READS = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tenso
          torch.equal, torch.allclose}
 
 
-def suits_cpus(device, optimizers):
-    return all(getattr(optimizer, '_step_supports_amp_scaling', False) for optimizer in optimizers)
-
-
 @pytest.fixture(scope='module')
 def generators(tmp_path_factory):
     return write_generators(tmp_path_factory.mktemp('generators'))
@@ -31,7 +27,8 @@ def generators(tmp_path_factory):
 @pytest.fixture
 def deferred(monkeypatch):
     """As on a GPU."""
-    monkeypatch.setattr(DeferredGuard, 'suits', staticmethod(suits_cpus))
+    suits, gpu = DeferredGuard.suits, torch.device('cuda')
+    monkeypatch.setattr(DeferredGuard, 'suits', staticmethod(lambda device, optimizers: suits(gpu, optimizers)))
 
 
 @pytest.fixture
