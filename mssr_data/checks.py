@@ -35,8 +35,8 @@ def check_options(opt: dict) -> None:
     for role, photos in _ROLES.items():
         if not opt.get(f'dataroot_{role}'):
             raise UserError(f'datasets.train.dataroot_{role} is missing; set it to the folder or LMDB of {photos}.')
-    for key in ('gt_size', 'scale', 'crops_per_image'):
-        value = opt.get(key, 1 if key == 'crops_per_image' else None)
+    for key in ('gt_size', 'scale', 'crops_per_image', 'content_match'):
+        value = opt.get(key, 1 if key in ('crops_per_image', 'content_match') else None)
         if not _is_whole(value):
             name = key if key == 'scale' else f'datasets.train.{key}'
             raise UserError(f'{name} is {value!r}; it must be a whole number from 1 up.')

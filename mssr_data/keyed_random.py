@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 # One stream for each use: equal (seed, number) pairs in different streams are independent.
-LQ_ORDER, GT_ORDER, AUGMENTATION = range(3)
+LQ_ORDER, GT_ORDER, AUGMENTATION, CONTENT_MATCH = range(4)
 
 
 def raw_numbers(count: int, *key: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Clean HR photos and real LR photos of other scenes, drawn independently of each other."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -11,9 +13,10 @@ from torch.utils.data import Dataset
 from mssr_compat.errors import UserError
 from mssr_data.augmentation import flip_and_turn, random_crop
 from mssr_data.checks import check_cache, check_options, check_sizes
+from mssr_data.content_match import nearest_contrast
 from mssr_data.decoding import CorruptImageError, to_rgb8
 from mssr_data.image_source import ImageSource
-from mssr_data.keyed_random import AUGMENTATION, GT_ORDER, endless_shuffle, raw_numbers
+from mssr_data.keyed_random import AUGMENTATION, CONTENT_MATCH, GT_ORDER, endless_shuffle, raw_numbers
 from mssr_data.sampler import SampleIndex
 
 
@@ -40,6 +43,9 @@ class UnpairedImageDataset(Dataset):
             paired_augment (bool): the same flip and turn for both crops of a sample. Default: false.
             crops_per_image (int): HR crops cut from a decoded photo before the next one is decoded; for large photos.
                 Default: 1.
+            content_match (int): HR crops taken from a photo for each sample, of which that one is used whose contrast,
+                coarser than a camera's blur and noise, is nearest to the LR crop's: where scenes differ, a
+                discriminator takes the difference for the camera's. 1 takes whatever comes. Default: 1.
             cache_data (bool): keep all decoded photos in memory, in each worker; for small sets, where decoding would
                 take longer than the networks; refused where they would fill half of the machine's. Default: false.
             on_corrupt (str): ``stop`` at an image that cannot be used, or ``skip`` it for the next one, with a warning
@@ -62,6 +68,7 @@ class UnpairedImageDataset(Dataset):
         self.lq_size = opt['gt_size'] // opt['scale']
         self.augment = {'use_hflip': opt.get('use_hflip', True), 'use_rot': opt.get('use_rot', True)}
         self.paired_augment = opt.get('paired_augment', False)
+        self.content_match = opt.get('content_match', 1)
         self.crops_per_image = opt.get('crops_per_image', 1)
         self.skip_corrupt = opt.get('on_corrupt', 'stop') == 'skip'
         self.gt = self._source('gt')
@@ -96,28 +103,34 @@ class UnpairedImageDataset(Dataset):
         lq_numbers, gt_numbers = raw_numbers(8, seed, AUGMENTATION, draw).reshape(2, 4)
         if self.paired_augment:
             gt_numbers[2:] = lq_numbers[2:]
-        gt, gt_path = self._crop('gt', gt_index, self.gt_size, gt_numbers)
         lq, lq_path = self._crop('lq', int(index), self.lq_size, lq_numbers)
-        return {'gt': gt, 'lq': lq, 'gt_path': gt_path, 'lq_path': lq_path}
+        places, match = gt_numbers[None, :2], None
+        if self.content_match > 1:
+            more = raw_numbers(2 * self.content_match - 2, seed, CONTENT_MATCH, draw).reshape(-1, 2)
+            places, match = np.concatenate([places, more]), partial(nearest_contrast, wanted=lq, lq_size=self.lq_size)
+        gt, gt_path = self._crop('gt', gt_index, self.gt_size, gt_numbers, places, match)
+        return {'gt': as_tensor(gt), 'lq': as_tensor(lq), 'gt_path': gt_path, 'lq_path': lq_path}
 
-    def _crop(self, role: str, first: int, size: int, numbers: np.ndarray) -> tuple[torch.Tensor, str]:
+    def _crop(self, role: str, first: int, size: int, numbers: np.ndarray, places: np.ndarray | None = None,
+              choose: Callable | None = None) -> tuple[np.ndarray, str]:
         """A random crop of image ``first``, or of the next one that can be used, and the path of that image."""
         source = getattr(self, role)
         keep = role == 'gt' and self.crops_per_image > 1
-        row, column, flip, turns = numbers
+        flip, turns = numbers[2:]
+        places = numbers[None, :2] if places is None else places
         for index in chain(range(first, len(source)), range(first)):
             if self._corrupt[role][index]:
                 continue
             try:
-                image = random_crop(source.read(index, keep), size, row, column)
+                photo = source.read(index, keep)
+                crops = [to_rgb8(random_crop(photo, size, *place)) for place in places]
             except CorruptImageError as error:
                 self.refuse(role, index, str(error))
             except ValueError as error:
                 self.refuse(role, index, f"'{source.path(index)}' cannot be used: {error}")
             else:
-                image = flip_and_turn(to_rgb8(image), flip, turns, **self.augment)
-                image = np.ascontiguousarray(image.transpose(2, 0, 1))
-                return torch.from_numpy(image).float().div_(255), source.path(index)
+                crop = choose(crops) if choose else crops[0]
+                return flip_and_turn(crop, flip, turns, **self.augment), source.path(index)
         raise UserError(f"{source.option}: none of the {len(source)} images of '{source.root}' can be used.")
 
     def refuse(self, role: str, index: int, why: str) -> None:
@@ -127,3 +140,8 @@ class UnpairedImageDataset(Dataset):
             raise UserError(f'{option}: {why}; remove or replace it, or set datasets.train.on_corrupt to skip.')
         self._corrupt[role][index] = 1
         get_root_logger().warning(f'{option}: {why}; skipped ({self.num_corrupt} so far).')
+
+
+def as_tensor(image: np.ndarray) -> torch.Tensor:
+    """8-bit RGB (H, W, 3) as float32 (3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().div_(255)

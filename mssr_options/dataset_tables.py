@@ -49,6 +49,8 @@ UNPAIRED = {
     'use_rot': Key('bool', 'Turn by quarters at random. Default: true.'),
     'paired_augment': Key('bool', 'The same flip and turn for both crops of a sample. Default: false.'),
     'crops_per_image': Key('int >= 1', 'HR crops cut from a decoded photo before the next is decoded. Default: 1.'),
+    'content_match': Key('int >= 1', 'HR crops tried, of which the one nearest to the LR crop in coarse contrast is '
+                         'used. Default: 1.'),
     'cache_data': Key('bool', 'Keep all decoded photos in memory; for small sets. Default: false.'),
     'on_corrupt': Key("'stop' | 'skip'", 'At an image that cannot be used. Default: stop.'),
     'allow_larger_lq': Key('bool', 'LR photos larger than HR photos are no mistake. Default: false.'),

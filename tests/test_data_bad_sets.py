@@ -108,6 +108,7 @@ OPTIONS = {
     'use_rot text': ({'use_rot': 'yes'}, 'datasets.train.use_rot', 'true or false'),
     'paired_augment number': ({'paired_augment': 1}, 'datasets.train.paired_augment', 'true or false'),
     'crops zero': ({'crops_per_image': 0}, 'datasets.train.crops_per_image', '0'),
+    'content_match none': ({'content_match': 0}, 'datasets.train.content_match', '0'),
     'cache_data text': ({'cache_data': 'yes'}, 'datasets.train.cache_data', 'true or false'),
     'on_corrupt': ({'on_corrupt': 'ignore'}, 'datasets.train.on_corrupt', 'stop or skip'),
     'backend': ({'io_backend': {'type': 'hdf5'}}, GT, 'hdf5'),
