@@ -158,6 +158,9 @@ class Planner:
         files = next((generators[g].opt['train'].get('lq_jpeg') for g in names if g in generators), None)
         if files:
             opt['train']['lq_jpeg'] = files
+        strength = opt['train'].pop('lq_strength', None)
+        if strength and names[0] in GENERATORS:
+            opt['train']['lq_strength'] = [sum(strength) / 2] * 2 if names[0] == 'deterministic' else strength
         opt['degradations'] = [self._degradation(g, generators.get(g)) for g in names]
         branches = opt['network_g']['branches']
         branches += [copy.deepcopy(branches[0]) for _ in range(len(names) - len(branches))]

@@ -326,18 +326,24 @@ def test_rows_differ_in_what_they_should_alone(parts):
     assert len({part.digest for part in parts.values()}) == len(parts)
 
 
-def test_jpeg_is_a_part_of_what_generators_draw(world, recipes, tmp_path):
-    """Where the recipes ask for it: drawn qualities are noise too, which the deterministic row has none of."""
+def test_what_is_drawn_beside_noise_has_no_part_in_the_deterministic_row(world, recipes, tmp_path):
+    """JPEG's quality and the strength of a degradation: fixed there, and absent where there is no generator."""
     folder = shutil.copytree(recipes, tmp_path / 'recipes')
     for file in folder.glob('*.yml'):
-        file.write_text(re.sub('^train:$', 'train:\n  lq_jpeg: auto', file.read_text(), flags=re.M))
+        text = re.sub('^  lq_(jpeg|strength): .*\n', '', file.read_text(), flags=re.M)
+        strength = '  lq_strength: [0.2, 1]\n' if file.name == 'mssr.yml' else ''
+        file.write_text(re.sub('^train:\n', f'train:\n  lq_jpeg: auto\n{strength}', text, flags=re.M))
     parts = {part.name: part for part in Planner(world, tmp_path, 'cpu', folder).parts(list(ROWS), [0])}
     for name, part in parts.items():
-        expected = {'sr_bicubic_s0': None, 'sr_oracle_s0': None, 'sr_deterministic_s0': 'median',
-                    'g_deterministic_s0': 'median'}.get(name, 'auto')
-        assert part.opt['train'].get('lq_jpeg') == expected, name
-    plain = Planner(world, tmp_path, 'cpu', recipes).parts(list(ROWS), [0])
-    assert not any('lq_jpeg' in part.opt['train'] for part in plain)
+        expected = {'sr_bicubic_s0': (None, None), 'sr_oracle_s0': (None, None), 'g_deterministic_s0': ('median', None),
+                    'sr_deterministic_s0': ('median', [0.6, 0.6])}
+        usual = ('auto', [0.2, 1] if name.startswith('sr_') else None)
+        train = part.opt['train']
+        assert (train.get('lq_jpeg'), train.get('lq_strength')) == expected.get(name, usual), name
+    for file in folder.glob('*.yml'):
+        file.write_text(re.sub('^  lq_(jpeg|strength): .*\n', '', file.read_text(), flags=re.M))
+    for part in Planner(world, tmp_path, 'cpu', folder).parts(list(ROWS), [0]):
+        assert not {'lq_jpeg', 'lq_strength'} & set(part.opt['train'])
 
 
 def test_rows_begin_with_the_same_weights(parts):

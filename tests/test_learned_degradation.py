@@ -96,6 +96,16 @@ def test_a_generator_that_does_not_downsample_reads_the_bicubic_lr(tmp_path):
         assert torch.allclose(model.draw_lq(photos(2)), net(bicubic_downsample(photos(2), 4)))
 
 
+def test_draws_of_less_strength(generators):
+    y = photos(3)
+    assert torch.equal(build(generators[:1], lq_round=False, lq_strength=[0, 0]).draw_lq(y), bicubic_downsample(y, 4))
+    torch.manual_seed(7)
+    whole = build(generators[:1], lq_round=False).draw_lq(y)
+    torch.manual_seed(7)
+    x = build(generators[:1], lq_round=False, lq_strength=[1, 1]).draw_lq(y)
+    assert torch.allclose(x, whole, atol=1e-6)
+
+
 def test_validation_takes_pairs_as_they_are(generators):
     model = build(generators)
     lq, gt = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 32, 32)
