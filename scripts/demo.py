@@ -7,6 +7,7 @@ It makes the data, trains two degradation generators (stage 1, side by side), tr
 where BasicSR keeps them. A second run starts anew: what the one before left under the demo's names is replaced.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ TOTAL = re.compile(r'^  total_iter: (\d+)', re.M)
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     os.chdir(ROOT)
     for name in ('demo_degradation_deresnet', 'demo_degradation_han', 'demo_mssr', 'demo_test'):
         for folder in ('experiments', 'results'):
