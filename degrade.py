@@ -2,6 +2,7 @@
 
     python degrade.py -c experiments/degradation_aim_deresnet/models/net_g_latest.pth -i datasets/DF2K -o datasets/pairs
     python degrade.py -c deresnet.pth han.pth --weights 2 1 --draws 4 -i photos -o pairs --lmdb
+    python degrade.py -c net_g.pth --strength 0 1 -i photos -o pairs    # from bicubic LR to the generator's
     torchrun --nproc_per_node=8 degrade.py -c net_g.pth -i datasets/DF2K -o datasets/DF2K_aim
 
 A draw is a function of --seed, the photo's name and the number of the draw. A run that was stopped is continued by the
@@ -20,7 +21,7 @@ import torch.distributed as dist
 import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_compat.errors import UserError
 from mssr_data.image_source import ImageSource
-from mssr_inference.command_line import whole
+from mssr_inference.command_line import share, whole
 from mssr_inference.degrader import PRECISIONS, Degrader
 from mssr_inference.degrading import Degradation
 from mssr_inference.device import choose_device
@@ -37,6 +38,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--opt', nargs='+', help='option file of each checkpoint that does not carry its options')
     parser.add_argument('--draws', type=whole(1), default=1, help='LR photos of each HR photo (default: 1)')
     parser.add_argument('--weights', nargs='+', type=float, help='how often each generator is used (default: equally)')
+    parser.add_argument('--strength', nargs=2, type=share, metavar=('LOW', 'HIGH'),
+                        help='share of what a generator does beyond bicubic downsampling, drawn for each LR photo: 0 '
+                             'is bicubic, 1 all of it (default: 1 1)')
     parser.add_argument('--seed', type=whole(0), default=0, help='default: 0')
     parser.add_argument('--lmdb', action='store_true', help='also as databases gt.lmdb and lq.lmdb')
     parser.add_argument('--no-hr', action='store_true', help='LR photos alone')
@@ -83,6 +87,9 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
     source = ImageSource(args.input.rstrip('/'), '-i', {'type': 'lmdb' if is_lmdb(args.input) else 'disk'})
     photos = [image.name for image in source.images]
     loaded = load_all(args)
+    if args.strength and args.strength[0] > args.strength[1]:
+        low, high = args.strength
+        raise UserError(f'--strength {low:g} {high:g}: the lower one comes first.')
     weights = args.weights or [1.0] * len(loaded)
     if len(weights) != len(loaded):
         raise UserError(f'--weights gives {len(weights)} numbers for {len(loaded)} checkpoints; give one for each.')
@@ -91,13 +98,14 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
         'seed': args.seed, 'draws': args.draws, 'scale': loaded[0].scale, 'precision': args.precision,
         'weights': weights, 'generators': [{'checkpoint': item.path.name, 'sha256': item.sha256,
                                             'network': item.options} for item in loaded],
+        **({'strength': args.strength} if args.strength else {}),
     })  # fmt: skip
     if rank == 0:
         pairs.begin(draws, photos)
     wait(ranks)
     device = choose_device(own_device(args.device))
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    degraders = [Degrader(item, device, args.precision) for item in loaded]
+    degraders = [Degrader(item, device, args.precision, args.strength) for item in loaded]
     discriminator = load_discriminator(args.distance_maps).net.to(device) if args.distance_maps else None
     work = Degradation(source, degraders, pairs, not args.no_hr, discriminator, device)
     mine = [draw for draw in draws if draw.photo % ranks == rank]

@@ -1,6 +1,7 @@
 """Kinds of command-line values."""
 
 import argparse
+import math
 from collections.abc import Callable
 
 
@@ -11,6 +12,17 @@ def whole(least: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} up")
         return int(text)
     return convert
+
+
+def share(text: str) -> float:
+    """A number from 0 up, 1 being the whole."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 up")
+    return value
 
 
 def whole_or(*words: str) -> Callable[[str], int | str]:

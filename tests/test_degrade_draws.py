@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from inference_tools import enliven, picture
 from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DeResnet
+from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
 from mssr_inference.degrader import Degrader
 from mssr_inference.draws import plain_names, plan_draws
@@ -75,7 +76,6 @@ def test_cells_do_see_the_noise_of_the_photo(name):
     s = up.scale // up.net.scale
     y = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None] / 255
     if s > 1:
-        from mssr_arch.imresize import bicubic_downsample
         y = bicubic_downsample(y, s)
     sizes = up.net.noise_sizes(*y.shape[-2:])
     maps = NoiseMaps('k', [width for _, width in sizes])
@@ -90,6 +90,29 @@ def test_draws_differ_and_repeat():
     first, again, other = up(photo, '0/a/0'), up(photo, '0/a/0'), up(photo, '0/a/1')
     assert np.array_equal(first, again)
     assert np.abs(first.astype(int) - other).mean() > 3
+
+
+@pytest.mark.parametrize('name', GENERATORS)
+def test_strength_is_a_share_of_what_the_generator_does(name):
+    photo = picture(136, 200)
+    y = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].double() / 255
+    bicubic = bicubic_downsample(y, degrader(name).scale)[0].permute(1, 2, 0).numpy() * 255
+    none = degrader(name, 'fp64', strength=(0, 0))(photo, 'k')
+    assert np.array_equal(none, bicubic.clip(0, 255).round().astype(np.uint8))
+    whole, all_of_it = degrader(name, 'fp64')(photo, 'k'), degrader(name, 'fp64', strength=(1, 1))(photo, 'k')
+    assert np.array_equal(whole, all_of_it)
+    half = degrader(name, 'fp64', strength=(0.5, 0.5))
+    cells = degrader(name, 'fp64', strength=(0.5, 0.5), cell=64)
+    assert np.array_equal(half(photo, 'k'), cells(photo, 'k'))
+    inside = (whole > 0) & (whole < 255)  # elsewhere the network was outside the range
+    assert np.abs(half(photo, 'k') - (bicubic + whole) / 2)[inside].max() <= 1
+
+
+def test_strengths_fill_their_range():
+    up = degrader('DeResnet', strength=(0.25, 0.75))
+    shares = [up._share(f'0/{k}/0') for k in range(500)]
+    assert 0.25 <= min(shares) < 0.27 and 0.73 < max(shares) <= 0.75
+    assert up._share('0/3/0') == shares[3]
 
 
 @pytest.mark.parametrize('size', [(4, 4), (4, 64), (512, 8), (8, 1028)])

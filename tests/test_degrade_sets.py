@@ -1,5 +1,6 @@
 """Sets of pairs: what trainers read, what a stopped run leaves, and how ranks share the work."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -131,7 +132,8 @@ def test_a_stopped_run_is_continued(tmp_path, checkpoint, photos, monkeypatch):
 def test_other_settings_do_not_mix_into_a_set(tmp_path, checkpoint, photos, capsys):
     out = tmp_path / 'set'
     run(checkpoint, photos, out)
-    for options, words in ((['--seed', 1], 'seed 0, not 1'), (['--draws', 2], 'draws 1, not 2')):
+    for options, words in ((['--seed', 1], 'seed 0, not 1'), (['--draws', 2], 'draws 1, not 2'),
+                           (['--strength', 0, 1], 'strength')):
         assert run(checkpoint, photos, out, *options) == 2
         assert words in capsys.readouterr().err
     other = generator_checkpoint(tmp_path, 'other.pth', seed=5)
@@ -139,6 +141,23 @@ def test_other_settings_do_not_mix_into_a_set(tmp_path, checkpoint, photos, caps
     assert 'generators' in capsys.readouterr().err
     assert run(checkpoint, photos, photos) == 2
     assert 'not empty' in capsys.readouterr().err
+
+
+def test_strength_between_bicubic_and_the_generator(tmp_path, checkpoint, photos, capsys):
+    for name, strength in (('whole', []), ('none', [0, 0]), ('some', [0, 1]), ('again', [0, 1])):
+        assert run(checkpoint, photos, tmp_path / name, *(['--strength', *strength] if strength else [])) == 0
+    whole, none, some, again = (pictures(tmp_path / name) for name in ('whole', 'none', 'some', 'again'))
+    assert same(some, again) and not same(some, whole)
+
+    def apart(one, other, name):
+        return np.abs(one[name].astype(int) - other[name]).mean()
+
+    shares = [apart(some, none, name) / apart(whole, none, name) for name in whole]
+    assert max(shares) < 1.1 and max(shares) - min(shares) > 0.1  # another for each photo
+    for strength, words in ((['1', '0'], 'lower one comes first'), (['-1', '1'], '-1'), (['0', 'nan'], 'nan')):
+        with pytest.raises(SystemExit) if 'lower' not in words else contextlib.nullcontext():
+            assert run(checkpoint, photos, tmp_path / 'no', '--strength', *strength) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_damaged_photos_are_listed_and_the_others_degraded(tmp_path, checkpoint, capsys):
