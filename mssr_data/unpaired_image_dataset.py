@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -103,21 +104,19 @@ class UnpairedImageDataset(Dataset):
         lq_numbers, gt_numbers = raw_numbers(8, seed, AUGMENTATION, draw).reshape(2, 4)
         if self.paired_augment:
             gt_numbers[2:] = lq_numbers[2:]
-        lq, lq_path = self._crop('lq', int(index), self.lq_size, lq_numbers)
-        places, match = gt_numbers[None, :2], None
+        lq, lq_path = self._crop('lq', int(index), self.lq_size, lq_numbers[2:], [lq_numbers[:2]])
+        places, choose = [gt_numbers[:2]], itemgetter(0)
         if self.content_match > 1:
-            more = raw_numbers(2 * self.content_match - 2, seed, CONTENT_MATCH, draw).reshape(-1, 2)
-            places, match = np.concatenate([places, more]), partial(nearest_contrast, wanted=lq, lq_size=self.lq_size)
-        gt, gt_path = self._crop('gt', gt_index, self.gt_size, gt_numbers, places, match)
+            places += [*raw_numbers(2 * self.content_match - 2, seed, CONTENT_MATCH, draw).reshape(-1, 2)]
+            choose = partial(nearest_contrast, wanted=lq, lq_size=self.lq_size)
+        gt, gt_path = self._crop('gt', gt_index, self.gt_size, gt_numbers[2:], places, choose)
         return {'gt': as_tensor(gt), 'lq': as_tensor(lq), 'gt_path': gt_path, 'lq_path': lq_path}
 
-    def _crop(self, role: str, first: int, size: int, numbers: np.ndarray, places: np.ndarray | None = None,
-              choose: Callable | None = None) -> tuple[np.ndarray, str]:
-        """A random crop of image ``first``, or of the next one that can be used, and the path of that image."""
+    def _crop(self, role: str, first: int, size: int, symmetry: np.ndarray, places: list[np.ndarray],
+              choose: Callable[[list], np.ndarray] = itemgetter(0)) -> tuple[np.ndarray, str]:
+        """A crop at one of ``places`` of image ``first``, or of the next that can be used, and that image's path."""
         source = getattr(self, role)
         keep = role == 'gt' and self.crops_per_image > 1
-        flip, turns = numbers[2:]
-        places = numbers[None, :2] if places is None else places
         for index in chain(range(first, len(source)), range(first)):
             if self._corrupt[role][index]:
                 continue
@@ -129,8 +128,7 @@ class UnpairedImageDataset(Dataset):
             except ValueError as error:
                 self.refuse(role, index, f"'{source.path(index)}' cannot be used: {error}")
             else:
-                crop = choose(crops) if choose else crops[0]
-                return flip_and_turn(crop, flip, turns, **self.augment), source.path(index)
+                return flip_and_turn(choose(crops), *symmetry, **self.augment), source.path(index)
         raise UserError(f"{source.option}: none of the {len(source)} images of '{source.root}' can be used.")
 
     def refuse(self, role: str, index: int, why: str) -> None:
