@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _evidence_plan import GENERATORS, ROWS, Part, Planner, generator_name, row_name
+from _evidence_transfer import compare_with_pairs
 from _evidence_truth import compare_with_truth
 from _evidence_world import SCALE, World, read_rgb, write_rgb
 from basicsr.utils.matlab_functions import imresize
@@ -94,10 +95,11 @@ class Measurer:
             figures, _ = self._study.run(net, coding)
             return {'training_photos': {'generated': figures.generated, 'bicubic': figures.bicubic,
                                         'real': figures.real},
+                    'pairs': compare_with_pairs(net, self.world, coding),
                     'truth': compare_with_truth(net, self.world, coding) if self.world.camera else None}  # fmt: skip
 
         try:
-            return self._kept(part.name, part.digest, measure)
+            return self._kept(part.name, f'{part.digest}, pairs', measure)
         except UserError as error:  # photos that are too small to be measured
             self.say(f'No figures of {part.name}: {error}')
             return None

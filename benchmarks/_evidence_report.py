@@ -5,6 +5,7 @@ import math
 from _evidence_measure import LPIPS, METRICS
 from _evidence_plan import GENERATORS, ROWS, as_text
 from _evidence_statistics import gap_share, over_seeds, paired
+from _evidence_transfer import BANDS
 from _evidence_truth import TRUTH_FIGURES
 
 from mssr_metric import FIGURES
@@ -151,7 +152,8 @@ def _generators(generators: dict) -> list[str]:
              *(_number(mean(generators[name], 'training_photos', 'generated', figure)) for name in names),
              *(_number(mean(first, 'training_photos', column, figure)) for column in ('bicubic', 'real'))]
             for figure in figures]  # fmt: skip
-    lines = [*table(head, rows), '', 'Each figure is explained in docs/degradation_metrics.md.']
+    lines = [*table(head, rows), '', 'Each figure is explained in docs/degradation_metrics.md.', '',
+             *_transfers({name: generators[name] for name in names})]
     if any(one['truth'] for one in first.values()):
         head = ['against the truth', *(f'`{name}`' for name in names), 'bicubic LR', 'truth']
         rows = [[f'{figure.replace("_", " ")}{f" ({unit})" if unit else ""}',
@@ -162,6 +164,22 @@ def _generators(generators: dict) -> list[str]:
         lines += ['', *table(head, rows), '', f'On the validation photos, which no stage saw. {notes}. What the truth '
                   "differs by is what a perfect generator would, with as few draws."]  # fmt: skip
     return lines
+
+
+def _transfers(generators: dict) -> list[str]:
+    """What becomes of each frequency, of generators and of the real LR of the pairs; means over the seeds."""
+    def bands(seeds, column, figure):
+        values = [one['pairs'][column][figure] for one in seeds.values()]
+        return ' '.join(f'{sum(band) / len(band):.2f}' for band in zip(*values, strict=True))
+
+    columns = [(f'`{name}`', seeds, 'generated') for name, seeds in generators.items()]
+    columns.append(('real LR', next(iter(generators.values())), 'real'))
+    rows = [[name, *(bands(seeds, column, figure) for figure in ('transfer', 'residual'))]
+            for name, seeds, column in columns]
+    return [*table(['against the validation pairs', 'gain', 'rest'], rows), '',
+            f'Relative to bicubic LR of the same photos (gain 1, rest 0), in {BANDS} bands up to half a cycle in an LR '
+            'pixel. Gain: the nearest filter, that is, blur. Rest: the power of what is no filter of the photo: noise, '
+            'JPEG, texture, and shifts of real pairs.']
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -65,11 +65,15 @@ def _middle(path) -> Tensor:
     return torch.from_numpy(photo[top:top + height, left:left + width].copy()).permute(2, 0, 1).float() / 255
 
 
+def generated_lr(net: nn.Module, y: Tensor, coding: nn.Module | None = None) -> Tensor:
+    """One draw of HR photos (N, 3, H, W); a generator that does not downsample reads the bicubic LR."""
+    x = net(bicubic_downsample(y, SCALE // net.scale) if net.scale < SCALE else y)
+    return coding(x) if coding else x
+
+
 def _draws(net: nn.Module, y: Tensor, coding: nn.Module | None = None) -> Tensor:
-    """(D, 3, h, w), 8-bit values; a generator that does not downsample reads the bicubic LR."""
-    y = bicubic_downsample(y[None], SCALE // net.scale)[0] if net.scale < SCALE else y
-    draws = [net(y[None]) for _ in range(DRAWS)]
-    return torch.cat([as_8bit(coding(x) if coding else x) for x in draws])
+    """(D, 3, h, w), 8-bit values."""
+    return torch.cat([as_8bit(generated_lr(net, y[None], coding)) for _ in range(DRAWS)])
 
 
 def _figures(draws: list[Tensor], truth: list[Tensor], other: list[Tensor]) -> dict[str, float]:

@@ -25,6 +25,7 @@ from _evidence_pictures import busiest, choose
 from _evidence_plan import ROWS, Part, Planner, set_iterations
 from _evidence_run import Runner
 from _evidence_statistics import gap_share, interval, over_seeds, paired
+from _evidence_transfer import BANDS, transfer
 from _evidence_world import HR_TRAIN, LR_TRAIN, make_known_world, read_rgb, read_world, split_photos
 from known_degradation import DEFAULTS, KnownDegradation
 
@@ -99,6 +100,31 @@ def test_a_run_scores_the_generator_against_the_truth(run):
         assert truth[figure] < bicubic[figure] / 2
     assert abs(truth['detail'] - 1) < (bicubic['detail'] - 1) / 2
     assert bicubic['diversity'] == 0 < truth['diversity'] and bicubic['noise_level'] < truth['noise_level']
+
+
+def test_a_run_compares_filters_with_the_pairs(run):
+    out, _ = run
+    found = json.loads((out / 'results.json').read_text())['generators']['deresnet']['0']['pairs']
+    real = found['real']
+    assert real['transfer'][0] > 0.9 > real['transfer'][-1]  # the known camera blurs
+    assert real['residual'][-1] > 10 * real['residual'][0]  # and its noise is white, unlike photos
+    assert '| against the validation pairs | gain | rest |' in (out / 'results.md').read_text()
+
+
+def test_transfer_is_the_filter_and_the_rest_is_noise():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(128, 30, (3, 96, 120)))
+    spectrum = torch.fft.fft2(x)
+    rows, columns = (torch.fft.fftfreq(side, dtype=torch.float64) for side in (96, 120))
+    gaussian = torch.exp(-8 * (rows[:, None] ** 2 + columns**2))
+    blurred = torch.fft.ifft2(spectrum * gaussian).real
+    noise = torch.from_numpy(rng.normal(0, 15, x.shape))
+    gain, rest = transfer([blurred + noise], [x])
+    middles = [(k + 0.5) / (2 * BANDS) for k in range(BANDS)]
+    assert gain == pytest.approx([math.exp(-8 * middle**2) for middle in middles], abs=0.06)
+    assert rest == pytest.approx([0.25] * BANDS, abs=0.06)
+    gain, rest = transfer([x, x], [x, x])
+    assert gain == pytest.approx([1] * BANDS) and rest == pytest.approx([0] * BANDS, abs=1e-9)
 
 
 def test_a_run_writes_tables_a_plot_and_pictures(run):
