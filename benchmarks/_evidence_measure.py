@@ -8,7 +8,7 @@ import torch
 from _evidence_plan import GENERATORS, ROWS, Part, Planner, generator_name, row_name
 from _evidence_transfer import compare_with_pairs
 from _evidence_truth import compare_with_truth
-from _evidence_world import SCALE, World, read_rgb, write_rgb
+from _evidence_world import SCALE, World, read_rgb, read_tensor, write_rgb
 from basicsr.utils.matlab_functions import imresize
 
 from mssr_compat.errors import UserError
@@ -77,8 +77,7 @@ class Measurer:
         for image, (_, lr) in self.world.pairs.items():
             path = self.planner.picture('interpolation', 0, image)
             if not path.is_file():
-                photo = torch.from_numpy(read_rgb(lr)).permute(2, 0, 1).float() / 255
-                write_rgb(path, imresize(photo, SCALE))
+                write_rgb(path, imresize(read_tensor(lr), SCALE))
 
     def generator(self, generator: str, seed: int, part: Part) -> dict | None:
         """Figures of a trained generator; None: it is not there."""

@@ -2,7 +2,7 @@
 
 import torch
 from _evidence_truth import generated_lr
-from _evidence_world import SCALE, World, read_rgb
+from _evidence_world import SCALE, World, read_tensor
 from torch import Tensor, nn
 
 from mssr_arch.imresize import bicubic_downsample
@@ -58,12 +58,9 @@ def compare_with_pairs(net: nn.Module, world: World, coding: nn.Module | None = 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for hr, lq in world.pairs.values():
-            real = torch.from_numpy(read_rgb(lq).copy()).permute(2, 0, 1).float() / 255
-            height, width = real.shape[1:]
-            y = torch.from_numpy(read_rgb(hr).copy()).permute(2, 0, 1)[None].float() / 255
-            y = y[..., :SCALE * height, :SCALE * width]
+            y = read_tensor(hr)[None]
             bicubics.append(bicubic_downsample(y, SCALE)[0])
-            photos['real'].append(real)
+            photos['real'].append(read_tensor(lq))
             photos['generated'].append(as_8bit(generated_lr(net, y, coding))[0])
     found = {name: transfer(lqs, bicubics) for name, lqs in photos.items()}
     return {name: {'transfer': gain, 'residual': rest} for name, (gain, rest) in found.items()}

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from _evidence_world import SCALE, World, read_rgb
+from _evidence_world import SCALE, World, read_tensor
 from known_degradation import KnownDegradation
 from torch import Tensor, nn
 
@@ -59,10 +59,10 @@ def compare_with_truth(net: nn.Module, world: World, coding: nn.Module | None = 
 
 
 def _middle(path) -> Tensor:
-    photo = read_rgb(path)
-    height, width = (min(side // SCALE, SIDE) * SCALE for side in photo.shape[:2])
-    top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
-    return torch.from_numpy(photo[top:top + height, left:left + width].copy()).permute(2, 0, 1).float() / 255
+    photo = read_tensor(path)
+    height, width = (min(side // SCALE, SIDE) * SCALE for side in photo.shape[1:])
+    top, left = (photo.shape[1] - height) // 2, (photo.shape[2] - width) // 2
+    return photo[:, top:top + height, left:left + width]
 
 
 def generated_lr(net: nn.Module, y: Tensor, coding: nn.Module | None = None) -> Tensor:

@@ -83,6 +83,11 @@ def read_rgb(path: Path) -> np.ndarray:
     return np.array(pixels if pixels.dtype == np.uint8 else pixels // 257, dtype=np.uint8)
 
 
+def read_tensor(path: Path) -> torch.Tensor:
+    """The photo of :func:`read_rgb` as float32 (3, H, W), RGB in [0, 1]."""
+    return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).float() / 255
+
+
 def write_rgb(path: Path, image: np.ndarray | torch.Tensor) -> None:
     """(H, W, 3) RGB uint8, or (3, H, W) RGB in [0, 1], as a PNG."""
     if torch.is_tensor(image):
