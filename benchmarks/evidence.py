@@ -141,7 +141,7 @@ def report(args, argv, planner: Planner, asked: list[Part], runner: Runner) -> N
     shown = write_pictures(planner, figures, images, out)
     results = {
         'world': world_summary(planner.world),
-        'command': shlex.join(['python', 'benchmarks/evidence.py', *(sys.argv[1:] if argv is None else argv)]),
+        'command': command(sys.argv[1:] if argv is None else argv),
         'size': args.size,
         'recipes': {key: dict(opt) for key, opt in planner.recipes.items()},
         'trained': {part.name: part.opt for part in finished},
@@ -159,6 +159,12 @@ def report(args, argv, planner: Planner, asked: list[Part], runner: Runner) -> N
     (out / 'results.md').write_text(to_markdown(results), encoding='utf-8')
     (out / 'plot.svg').write_text(plot({planner.world.name: figures}), encoding='utf-8')
     say(f'Look at {out / "results.md"}')
+
+
+def command(argv: list[str]) -> str:
+    """The command that trains what is reported, also where this one merely reported it or renewed a part."""
+    return shlex.join(['python', 'benchmarks/evidence.py',
+                       *(word for word in argv if word not in ('--report-only', '--renew'))])  # fmt: skip
 
 
 def available_cores() -> int:

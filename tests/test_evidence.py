@@ -150,6 +150,7 @@ def test_the_same_command_trains_nothing_again(run, monkeypatch):
         assert (out / 'results.md').is_file()
     after = json.loads((out / 'results.json').read_text())
     assert after['figures'] == json.loads(before)['figures']
+    assert after['command'] == json.loads(before)['command']  # not the one that merely reported
 
 
 def test_lpips_is_measured_where_weights_are_at_hand(run, tmp_path, monkeypatch):
