@@ -9,6 +9,7 @@ from mssr_model.experiment_record import write_pictures
 from mssr_model.observed_validation import ObservedValidation
 from mssr_model.pictures import as_arrays, side_by_side
 
+LOST = 2  # times in a row that all outputs are at 0 or 1: a batch of black crops may be so once
 SHOWN = 3  # photos
 LR_SIDE = 96  # pixels a side that are shown and on which branches are compared
 
@@ -19,14 +20,31 @@ class BranchMonitor(ObservedValidation):
     ``metrics/<data set>/branch_disagreement``: the deviation between the branches' outputs for the middle of each
     photo, root mean square, in 8-bit levels; 0 for one branch or equal ones. ``loss_share/<term>``: the part of
     ``sup``, ``collab``, ``feature`` and ``adapt`` in the sum of all branches, 0 to 1.
+
+    Whenever losses are logged, warns of a branch whose outputs all lie outside [0, 1]: they are clamped before each
+    loss, as published, no gradient comes back, and it never learns again. A learning rate that is too high does that.
     """
 
     middles = ()  # of the first photos of this validation: LR, output of each branch, ground truth
     _spread = ()  # of all its photos: mean variance between the branches
+    restored = ()  # for each branch, its clamped outputs in the last iteration
+    _outside = {}  # branch: times in a row, LOST at the most, that the log found all of them at 0 or 1
 
     def nondist_validation(self, dataloader, current_iter, tb_logger, save_img):
         self.middles, self._spread = [], []
         super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
+
+    def get_current_log(self):
+        for k, outputs in enumerate(self.restored):
+            before = self._outside.get(k, 0)
+            inside = any(((S > 0) & (S < 1)).any() for S in outputs)
+            self._outside = {**self._outside, k: 0 if inside else min(before + 1, LOST)}
+            if before < self._outside[k] == LOST:
+                get_root_logger().warning(
+                    f'Branch S_{k + 1} is lost: all of its outputs lie outside [0, 1], from where no gradient comes '
+                    f'back. Start again with a lower train.optim_g.lr (now {self.opt["train"]["optim_g"]["lr"]:g}), or '
+                    'with train.warmup_iter.')
+        return super().get_current_log()
 
     def get_current_visuals(self):
         visuals = super().get_current_visuals()

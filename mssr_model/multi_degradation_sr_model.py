@@ -99,6 +99,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
             # L_k: learn from one's own generator, and from each other branch on that branch's generator.
             def L(y, *lqs):
                 S, F = self.restore(lqs)  # S[k][m] = S_k(G_m(y)), F its features
+                self.restored = [[S[k][m].detach() for m in own] for k, own in enumerate(self.own)]
                 total, losses = 0, {}
                 for k, own in enumerate(self.own, start=1):
                     losses[f'l_sup_{k}'] = mean(self.cri_pix(S[k - 1][m], y) for m in own)

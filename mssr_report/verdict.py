@@ -31,7 +31,7 @@ def verdict(experiment: Experiment, evidence: Evidence | None) -> str:
     if experiment.stage == 1:
         parts.append(_of_generator(experiment, evidence))
     elif experiment.stage == 2:
-        parts.append(_of_branches(experiment))
+        parts.append(_of_branches(experiment, evidence))
     return ''.join(parts)
 
 
@@ -68,8 +68,13 @@ def _unasked(experiment: Experiment, evidence: Evidence) -> dict[str, str]:
     return collapse_warnings(evidence.figures, state)
 
 
-def _of_branches(experiment: Experiment) -> str:
+def _of_branches(experiment: Experiment, evidence: Evidence | None) -> str:
     warnings = {}
+    lost = [f'S_{k}' for k in _lost(evidence)]
+    if lost:
+        warnings['lost'] = (f'{" and ".join(lost)} restored nothing but black and white: outputs outside [0, 1] give '
+                            'no gradient, so that such a branch never learns again. Start again with a lower '
+                            'train.optim_g.lr, or with train.warmup_iter.')
     if any(not math.isfinite(_last_mean(series, 1)) for name, series in experiment.log.values.items()
            if name.startswith('l_')):
         warnings['diverged'] = ('A loss is no number any more: the run is lost. Go on from an earlier checkpoint with '
@@ -100,6 +105,13 @@ def _of_branches(experiment: Experiment) -> str:
                                   'or lower train.optim_g.lr or the weight of train.adapt_opt.')
     return _box(f'at iteration {last["iter"]:,}', warnings, 'losses are numbers, results have not fallen off'
                 + (', and the branches differ' if _branches(experiment) > 1 else ''), near)
+
+
+def _lost(evidence: Evidence | None) -> list[int]:
+    """Branches, from 1, of whose pictures each value is the least or the greatest."""
+    shown = [value for name, value in evidence.pictures.items() if name.startswith('branches_')] if evidence else []
+    extreme = [((picture == 0) | (picture == 255)).all((1, 2, 3)) for picture in shown]
+    return [k for k, everywhere in enumerate(zip(*extreme, strict=True), start=1) if all(everywhere)]
 
 
 def _branches(experiment: Experiment) -> int:

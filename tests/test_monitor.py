@@ -9,6 +9,7 @@ import torch
 from basicsr.models import build_model
 from monitored_runs import monitored, runs  # noqa: F401  (a fixture)
 from resume_tools import load, train
+from step_tools import batch, build, step, write_generators
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import mssr_arch
@@ -93,6 +94,46 @@ def test_stage2_compares_its_branches(runs):  # noqa: F811
     assert entries[-1]['photos'].keys() == {'v8', 'v9', 'v10'}
     pictures = read_pictures(runs / 'experiments' / 'two', 'branches')
     assert pictures['branches_0'].shape == (2, 3, 144, 144) and pictures['gt_2'].dtype == np.uint8
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """What the log of a training warns of its branches."""
+    texts = []
+    monkeypatch.setattr('mssr_model.branch_monitor.get_root_logger', lambda: type('L', (), {'warning': texts.append}))
+    return texts
+
+
+def test_a_branch_that_cannot_learn_any_more_is_told_of_once(tmp_path, warnings):
+    model = build('stage2', write_generators(tmp_path))
+    black = {**batch(0), 'gt': torch.zeros(4, 3, 32, 32), 'lq': torch.zeros(4, 3, 8, 8)}
+
+    def log_of(iteration, data):
+        step(model, iteration, data)
+        model.get_current_log()
+
+    log_of(1, batch(1))
+    with torch.no_grad():
+        model.net_g.branches[1].conv_last.bias.fill_(-1e3)
+    log_of(2, black)
+    log_of(3, batch(3))
+    assert len(warnings) == 1 and 'Branch S_2 is lost' in warnings[0] and 'optim_g.lr (now 0.0001)' in warnings[0]
+    stuck = {name: value.clone() for name, value in model.net_g.branches[1].named_parameters()}
+    for iteration in range(4, 7):
+        log_of(iteration, batch(iteration))
+    assert len(warnings) == 1
+    assert all(model.optimizer_g.state[p]['exp_avg'].abs().max() < 1e-3 for p in model.net_g.branches[1].parameters())
+    assert (model.net_g.branches[1].conv_last.bias - stuck['conv_last.bias']).abs().max() < 1e-2
+
+
+def test_one_batch_without_middle_tones_loses_no_branch(tmp_path, warnings):
+    model = build('stage2', write_generators(tmp_path))
+    for restored in ([[torch.zeros(1, 3, 8, 8)]], [[torch.full((1, 3, 8, 8), 0.5)]], [[torch.ones(1, 3, 8, 8)]]):
+        model.restored = restored
+        model.get_current_log()
+    assert not warnings
+    model.get_current_log()
+    assert len(warnings) == 1 and 'Branch S_1' in warnings[0]
 
 
 def test_monitoring_changes_no_weight(runs, monkeypatch):  # noqa: F811

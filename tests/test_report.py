@@ -17,6 +17,7 @@ from resume_tools import train
 
 import report
 from mssr_compat.errors import UserError
+from mssr_model.experiment_record import read_pictures, write_pictures
 from mssr_report.charts import Line, bar_chart, line_chart
 from mssr_report.experiment import read_experiment
 from mssr_report.markup import data_uri, exact, number, short_path, text
@@ -186,6 +187,21 @@ def test_the_head_says_whether_the_branches_are_healthy(runs, tmp_path):  # noqa
     assert 'psnr has been better: 25.00 at iteration' in head and 'net_g_best.pth' in head
     head = rewritten(runs, 'two', tmp_path / 'b', rise)
     assert 'This run looks healthy.' in head and 'psnr of the ensemble is 26.00, the best so far' in head
+
+
+def test_the_head_tells_of_a_lost_branch(runs, tmp_path):  # noqa: F811
+    folder = copy_of(runs, 'two', tmp_path)
+    assert 'S_2 restored' not in head_of(checked(build_page(folder)))
+    pictures = read_pictures(folder, 'branches')
+    for name, picture in pictures.items():
+        if name.startswith('branches_'):
+            picture[1] = np.where(picture[1] > 99, 255, 0)
+    write_pictures(folder, 'branches', pictures)
+    head = head_of(checked(build_page(folder)))
+    assert 'S_2 restored nothing but black and white' in head and 'S_1' not in head
+    pictures['branches_0'][1, 0, 0, 0] = 7
+    write_pictures(folder, 'branches', pictures)
+    assert 'S_2 restored' not in head_of(checked(build_page(folder)))
 
 
 def torn(content):
