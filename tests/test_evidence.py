@@ -375,6 +375,14 @@ def test_what_is_drawn_beside_noise_has_no_part_in_the_deterministic_row(world, 
         assert not {'lq_jpeg', 'lq_strength'} & set(part.opt['train'])
 
 
+def test_wide_networks_learn_at_a_rate_that_they_bear(world, recipes, tmp_path):
+    for size in ('cpu', 'gpu'):
+        planner = Planner(world, tmp_path, size, recipes)
+        rates = {part.name: part.opt['train']['optim_g']['lr'] for part in planner.parts(list(ROWS), [0])}
+        assert rates['sr_full_s0'] == (planner.recipes['sr']['train']['optim_g']['lr'] if size == 'cpu' else 2e-4)
+        assert rates['g_han_s0'] == planner.recipes['han']['train']['optim_g']['lr']
+
+
 def test_rows_begin_with_the_same_weights(parts):
     """Whatever a row learns from is built after its networks, so that it does not move the random numbers before."""
     states = []
