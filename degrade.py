@@ -40,7 +40,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--weights', nargs='+', type=float, help='how often each generator is used (default: equally)')
     parser.add_argument('--strength', nargs=2, type=share, metavar=('LOW', 'HIGH'),
                         help='share of what a generator does beyond bicubic downsampling, drawn for each LR photo: 0 '
-                             'is bicubic, 1 all of it; its noise stays (default: 1 1)')
+                             'is bicubic, 1 all of it (default: 1 1)')
     parser.add_argument('--seed', type=whole(0), default=0, help='default: 0')
     parser.add_argument('--lmdb', action='store_true', help='also as databases gt.lmdb and lq.lmdb')
     parser.add_argument('--no-hr', action='store_true', help='LR photos alone')

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from mssr_arch.imresize import bicubic_downsample
-from mssr_arch.strength import at_strength
 from mssr_inference.networks import Loaded
 from mssr_inference.noise_maps import NoiseMaps, keyed_number
 from mssr_inference.reach import exact_reach
@@ -32,8 +31,8 @@ class Degrader:
         loaded: from :func:`mssr_inference.networks.load_generator`.
         device: where it computes; the network is moved there.
         precision: ``fp32`` or ``fp64``.
-        strength: least and largest share of what the generator does to a photo beyond bicubic downsampling, drawn for
-            each photo (as ``train.lq_strength``); its noise stays. None: all of it.
+        strength: least and largest share of what the generator does beyond bicubic downsampling, drawn for each photo
+            (as ``train.lq_strength``); None: all of it.
         cell: side of a cell in HR pixels, a multiple of the scale; for tests.
     """
 
@@ -104,10 +103,8 @@ class Degrader:
         return least + (most - least) * keyed_number(f'{key}/strength') / 2**63
 
     def _run(self, y: Tensor, noise: list[Tensor] | bool, share: float | None) -> Tensor:
-        read = y if self.bicubic == 1 else bicubic_downsample(y, self.bicubic)
-        if share is None:
-            return self.net(read, noise)
-        return at_strength(lambda z: self.net(read, z or False), noise or [], bicubic_downsample(y, self.scale), share)
+        x = self.net(y if self.bicubic == 1 else bicubic_downsample(y, self.bicubic), noise)
+        return x if share is None else torch.lerp(bicubic_downsample(y, self.scale), x, share)
 
     def _noise(self, maps: NoiseMaps, size: tuple[int, int], top: int, left: int) -> list[Tensor] | bool:
         """The windows of the photo's noise maps that lie under a cell."""

@@ -6,11 +6,12 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
+from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_compat.errors import UserError
 from mssr_model.file_coding import build_coding
 from mssr_model.frozen_degradation import build_frozen
-from mssr_model.strength import draw_lq
+from mssr_model.strength import weaken
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -21,7 +22,7 @@ class LearnedDegradation:
     photo by one of them, chosen at random; the data set needs to give ``gt`` alone (``CleanImageDataset``).
     Validation takes ``lq`` as it comes. ``train.lq_round`` (default true) clamps the draws and rounds them to 8 bits,
     as files are; ``train.lq_jpeg`` (lowest and highest quality) sends them through JPEG first; before that,
-    ``train.lq_strength`` takes some of the generators' blur and texture away (:mod:`mssr_model.strength`).
+    ``train.lq_strength`` moves them towards the bicubic LR (:mod:`mssr_model.strength`).
     """
 
     is_validating = False
@@ -57,7 +58,9 @@ class LearnedDegradation:
         for k, G in enumerate(self.degradations):
             members = (chosen == k).nonzero().flatten().to(y.device)
             if len(members):
-                x[members] = draw_lq(G, G, y[members], scale, self.lq_strength)
+                # A generator that does not downsample (DSGAN) reads the bicubic LR.
+                x[members] = G(bicubic_downsample(y[members], scale // G.scale) if G.scale < scale else y[members])
+        x = weaken(x, y, self.lq_strength)
         if self.coding is not None:
             x = self.coding(x)
         return (x.clamp(0, 1) * 255).round() / 255 if self.lq_round else x

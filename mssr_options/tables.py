@@ -168,8 +168,8 @@ MONITOR = {
 
 _LQ_JPEG = Key("'auto' | 'median' | [int >= 1 <= 100]*2 | null", 'Generated LR goes through JPEG, as real LR photos '
                'did: with a quality drawn from theirs, with their median, or between two. ~: no JPEG.')  # fmt: skip
-_LQ_STRENGTH = Key('[number >= 0]*2 | null', 'Share of what a generator does to a photo beyond bicubic '
-                   'downsampling, drawn for each photo between these two; noise stays. ~: all of it.')  # fmt: skip
+_LQ_STRENGTH = Key('[number >= 0]*2 | null', 'Share of what a generator does beyond bicubic downsampling, drawn '
+                   'for each photo between these two. ~: all of it.')  # fmt: skip
 
 STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],

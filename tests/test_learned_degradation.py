@@ -98,19 +98,12 @@ def test_a_generator_that_does_not_downsample_reads_the_bicubic_lr(tmp_path):
 
 def test_draws_of_less_strength(generators):
     y = photos(3)
-    bicubic, drawn = bicubic_downsample(y, 4), {}
-    for strength in (None, (1, 1), (0, 0)):
-        model = build(generators[:1], lq_round=False, lq_strength=strength and list(strength))
-        torch.manual_seed(7)
-        drawn[strength] = model.draw_lq(y)
-    assert torch.allclose(drawn[1, 1], drawn[None], atol=1e-6)
-    opposite = model.degradations[0]
+    assert torch.equal(build(generators[:1], lq_round=False, lq_strength=[0, 0]).draw_lq(y), bicubic_downsample(y, 4))
     torch.manual_seed(7)
-    torch.randint(1, (len(y),))  # which generator
-    z = opposite.draw_noise(y)
-    with torch.no_grad():
-        noise = (opposite(y, z) - opposite(y, [-n for n in z])) / 2
-    assert noise.std() > 1e-3 and torch.allclose(drawn[0, 0], bicubic + noise, atol=1e-6)
+    whole = build(generators[:1], lq_round=False).draw_lq(y)
+    torch.manual_seed(7)
+    x = build(generators[:1], lq_round=False, lq_strength=[1, 1]).draw_lq(y)
+    assert torch.allclose(x, whole, atol=1e-6)
 
 
 def test_validation_takes_pairs_as_they_are(generators):

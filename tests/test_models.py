@@ -122,8 +122,10 @@ def test_generated_lr_in_eight_bits(tmp_path):
 
 
 def test_generated_lr_of_less_strength(tmp_path):
-    """Another share of what the generator does for each photo, and all of its noise."""
+    """Between bicubic LR and what the generator draws, another share for each photo."""
     batch = {'gt': image(5, (6, 3, 32, 32)), 'lq': image(6, (6, 3, 8, 8))}
+    bicubic = bicubic_downsample(batch['gt'], 4)
+
     def drawn(strength):
         model = stage2(tmp_path, 1, 1, collab_opt=None, lq_strength=strength)
         model.feed_data(batch)
@@ -131,9 +133,9 @@ def test_generated_lr_of_less_strength(tmp_path):
         return model.draw(model.gt, 0)[1][0]
 
     whole = drawn(None)
-    none = drawn([0, 0])
+    assert torch.equal(drawn([0, 0]), bicubic)
     assert torch.allclose(drawn([1, 1]), whole, atol=1e-6)
-    ours, theirs = drawn([0.25, 0.75]) - none, whole - none
+    ours, theirs = drawn([0.25, 0.75]) - bicubic, whole - bicubic
     share = (ours * theirs).sum((1, 2, 3)) / theirs.square().sum((1, 2, 3))
     assert torch.allclose(ours, share[:, None, None, None] * theirs, atol=1e-6)
     assert share.min() >= 0.25 and share.max() <= 0.75 and len({round(x, 4) for x in share.tolist()}) == 6
