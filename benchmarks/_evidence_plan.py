@@ -198,8 +198,8 @@ class Planner:
         data['batch_size_per_gpu'] = self.size.get('fixed_batch', batch)
         total = opt['train']['total_iter'] * self.size.get('iterations', {}).get(stage, 1)
         set_iterations(opt['train'], self.size.get('fixed_iterations', int(total)))
-        if stage in self.size.get('rates', {}):
-            opt['train']['optim_g']['lr'] = self.size['rates'][stage]
+        optimizer = opt['train']['optim_g']
+        optimizer['lr'] = self.size.get('rates', {}).get(stage, optimizer['lr'])
         for network in (opt['network_g'], *opt['network_g'].get('branches', ())):
             network.update(self.size.get('networks', {}).get(network.get('type'), {}))
         opt['logger'].update(save_checkpoint_freq=max(opt['train']['total_iter'] // 10, 1), keep_last=2,

@@ -9,7 +9,6 @@ from mssr_model.experiment_record import write_pictures
 from mssr_model.observed_validation import ObservedValidation
 from mssr_model.pictures import as_arrays, side_by_side
 
-LOST = 2  # times in a row that all outputs are at 0 or 1: a batch of black crops may be so once
 SHOWN = 3  # photos
 LR_SIDE = 96  # pixels a side that are shown and on which branches are compared
 
@@ -28,22 +27,22 @@ class BranchMonitor(ObservedValidation):
     middles = ()  # of the first photos of this validation: LR, output of each branch, ground truth
     _spread = ()  # of all its photos: mean variance between the branches
     restored = ()  # for each branch, its clamped outputs in the last iteration
-    _outside = {}  # branch: times in a row, LOST at the most, that the log found all of them at 0 or 1
+    _outside = _lost = frozenset()  # branches, from 1, all at 0 or 1 at the last log, and at the one before as well
 
     def nondist_validation(self, dataloader, current_iter, tb_logger, save_img):
         self.middles, self._spread = [], []
         super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
 
     def get_current_log(self):
-        for k, outputs in enumerate(self.restored):
-            before = self._outside.get(k, 0)
-            inside = any(((S > 0) & (S < 1)).any() for S in outputs)
-            self._outside = {**self._outside, k: 0 if inside else min(before + 1, LOST)}
-            if before < self._outside[k] == LOST:
-                get_root_logger().warning(
-                    f'Branch S_{k + 1} is lost: all of its outputs lie outside [0, 1], from where no gradient comes '
-                    f'back. Start again with a lower train.optim_g.lr (now {self.opt["train"]["optim_g"]["lr"]:g}), or '
-                    'with train.warmup_iter.')
+        outside = {k for k, outputs in enumerate(self.restored, start=1)
+                   if not any(((S > 0) & (S < 1)).any() for S in outputs)}  # fmt: skip
+        lost = outside & self._outside  # once, it may be a batch of black crops
+        for k in sorted(lost - self._lost):
+            get_root_logger().warning(
+                f'Branch S_{k} is lost: all of its outputs lie outside [0, 1], from where no gradient comes back. '
+                f'Start again with a lower train.optim_g.lr (now {self.opt["train"]["optim_g"]["lr"]:g}), or with '
+                'train.warmup_iter.')
+        self._outside, self._lost = outside, lost
         return super().get_current_log()
 
     def get_current_visuals(self):

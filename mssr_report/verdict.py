@@ -70,7 +70,7 @@ def _unasked(experiment: Experiment, evidence: Evidence) -> dict[str, str]:
 
 def _of_branches(experiment: Experiment, evidence: Evidence | None) -> str:
     warnings = {}
-    lost = [f'S_{k}' for k in _lost(evidence)]
+    lost = _lost(evidence)
     if lost:
         warnings['lost'] = (f'{" and ".join(lost)} restored nothing but black and white: outputs outside [0, 1] give '
                             'no gradient, so that such a branch never learns again. Start again with a lower '
@@ -107,11 +107,11 @@ def _of_branches(experiment: Experiment, evidence: Evidence | None) -> str:
                 + (', and the branches differ' if _branches(experiment) > 1 else ''), near)
 
 
-def _lost(evidence: Evidence | None) -> list[int]:
-    """Branches, from 1, of whose pictures each value is the least or the greatest."""
+def _lost(evidence: Evidence | None) -> list[str]:
+    """Branches (``S_1``) of whose pictures each value is the least or the greatest."""
     shown = [value for name, value in evidence.pictures.items() if name.startswith('branches_')] if evidence else []
     extreme = [((picture == 0) | (picture == 255)).all((1, 2, 3)) for picture in shown]
-    return [k for k, everywhere in enumerate(zip(*extreme, strict=True), start=1) if all(everywhere)]
+    return [f'S_{k}' for k, everywhere in enumerate(zip(*extreme, strict=True), start=1) if all(everywhere)]
 
 
 def _branches(experiment: Experiment) -> int:
