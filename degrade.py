@@ -41,6 +41,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--strength', nargs=2, type=share, metavar=('LOW', 'HIGH'),
                         help='share of what a generator does beyond bicubic downsampling, drawn for each LR photo: 0 '
                              'is bicubic, 1 all of it (default: 1 1)')
+    parser.add_argument('--noise', nargs=2, type=share, metavar=('LOW', 'HIGH'),
+                        help="share of a generator's noise, likewise (default: that of --strength)")
     parser.add_argument('--seed', type=whole(0), default=0, help='default: 0')
     parser.add_argument('--lmdb', action='store_true', help='also as databases gt.lmdb and lq.lmdb')
     parser.add_argument('--no-hr', action='store_true', help='LR photos alone')
@@ -87,9 +89,10 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
     source = ImageSource(args.input.rstrip('/'), '-i', {'type': 'lmdb' if is_lmdb(args.input) else 'disk'})
     photos = [image.name for image in source.images]
     loaded = load_all(args)
-    if args.strength and args.strength[0] > args.strength[1]:
-        low, high = args.strength
-        raise UserError(f'--strength {low:g} {high:g}: the lower one comes first.')
+    shares = {name: value for name, value in (('strength', args.strength), ('noise', args.noise)) if value}
+    for name, (low, high) in shares.items():
+        if low > high:
+            raise UserError(f'--{name} {low:g} {high:g}: the lower one comes first.')
     weights = args.weights or [1.0] * len(loaded)
     if len(weights) != len(loaded):
         raise UserError(f'--weights gives {len(weights)} numbers for {len(loaded)} checkpoints; give one for each.')
@@ -98,14 +101,14 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
         'seed': args.seed, 'draws': args.draws, 'scale': loaded[0].scale, 'precision': args.precision,
         'weights': weights, 'generators': [{'checkpoint': item.path.name, 'sha256': item.sha256,
                                             'network': item.options} for item in loaded],
-        **({'strength': args.strength} if args.strength else {}),
+        **shares,
     })  # fmt: skip
     if rank == 0:
         pairs.begin(draws, photos)
     wait(ranks)
     device = choose_device(own_device(args.device))
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    degraders = [Degrader(item, device, args.precision, args.strength) for item in loaded]
+    degraders = [Degrader(item, device, args.precision, **shares) for item in loaded]
     discriminator = load_discriminator(args.distance_maps).net.to(device) if args.distance_maps else None
     work = Degradation(source, degraders, pairs, not args.no_hr, discriminator, device)
     mine = [draw for draw in draws if draw.photo % ranks == rank]

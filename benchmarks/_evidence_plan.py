@@ -160,9 +160,11 @@ class Planner:
         files = next((generators[g].opt['train'].get('lq_jpeg') for g in names if g in generators), None)
         if files:
             opt['train']['lq_jpeg'] = files
-        strength = opt['train'].pop('lq_strength', None)
+        strength, noise = (opt['train'].pop(key, None) for key in ('lq_strength', 'lq_noise'))
         if strength and names[0] in GENERATORS:
             opt['train']['lq_strength'] = [sum(strength) / 2] * 2 if names[0] == 'deterministic' else strength
+        if noise and names[0] in GENERATORS and names[0] != 'deterministic':
+            opt['train']['lq_noise'] = noise
         opt['degradations'] = [self._degradation(g, generators.get(g)) for g in names]
         branches = opt['network_g']['branches']
         branches += [copy.deepcopy(branches[0]) for _ in range(len(names) - len(branches))]

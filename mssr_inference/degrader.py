@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.strength import at_strength
 from mssr_inference.networks import Loaded
 from mssr_inference.noise_maps import NoiseMaps, keyed_number
 from mssr_inference.reach import exact_reach
@@ -33,22 +34,25 @@ class Degrader:
         precision: ``fp32`` or ``fp64``.
         strength: least and largest share of what the generator does beyond bicubic downsampling, drawn for each photo
             (as ``train.lq_strength``); None: all of it.
+        noise: least and largest share of its noise, likewise (``train.lq_noise``); None: it belongs to what
+            ``strength`` is about.
         cell: side of a cell in HR pixels, a multiple of the scale; for tests.
     """
 
     def __init__(self, loaded: Loaded, device: torch.device, precision: str = 'fp32',
-                 strength: tuple[float, float] | None = None, cell: int = CELL):
+                 strength: tuple[float, float] | None = None, noise: tuple[float, float] | None = None,
+                 cell: int = CELL):
         self.net = loaded.net.to(device, PRECISIONS[precision])
         self.scale, self.device, self.dtype, self.cell = loaded.scale, device, PRECISIONS[precision], cell
-        self.strength = strength
+        self.strength, self.noise = strength, noise
         self.jpeg_qualities = loaded.jpeg_qualities
         self.bicubic = loaded.scale // self.net.scale  # what DSGAN leaves to interpolation
 
     @cached_property
     def reach(self) -> int | None:
         """How far, in HR pixels, an output depends on the photo, up to a multiple of the scale; None: on all of it."""
-        share = None if self.strength is None else 0.5  # bicubic LR counts too
-        reach = exact_reach(lambda y: self._run(y.to(self.dtype), False, share), self.scale, self.device, widest=512)
+        shares = self._shares('') and (0.5, None)  # bicubic LR counts too
+        reach = exact_reach(lambda y: self._run(y.to(self.dtype), False, shares), self.scale, self.device, widest=512)
         return None if reach is None else -(-reach // self.scale) * self.scale
 
     @cached_property
@@ -74,7 +78,7 @@ class Degrader:
         s, cell = self.scale, None if self.reach is None else self.cell
         plan = plan_tiles(height, width, cell, self.reach or 0, s)
         maps = NoiseMaps(key, [w for _, w in self.net.noise_sizes(height // self.bicubic, width // self.bicubic)])
-        share = self._share(key)
+        shares = self._shares(key)
         result = np.empty((height // s, width // s, photo.shape[2]), np.uint8)
         for top, bottom in zip(plan.rows, plan.rows[1:], strict=False):
             for left, right in zip(plan.columns, plan.columns[1:], strict=False):
@@ -82,7 +86,7 @@ class Degrader:
                 x0, x1 = max(0, left - plan.reach), min(width, right + plan.reach)
                 y = torch.from_numpy(photo[y0:y1, x0:x1].copy()).to(self.device)
                 y = (y.to(self.dtype) / 255).permute(2, 0, 1)[None]
-                x = self._run(y, self._noise(maps, y.shape[-2:], y0, x0), share)[0]
+                x = self._run(y, self._noise(maps, y.shape[-2:], y0, x0), shares)[0]
                 x = x[:, (top - y0) // s:(bottom - y0) // s, (left - x0) // s:(right - x0) // s]
                 x = (x.clamp(0, 1) * 255).round().to(torch.uint8)
                 result[top // s:bottom // s, left // s:right // s] = x.permute(1, 2, 0).cpu().numpy()
@@ -95,16 +99,22 @@ class Degrader:
         _, code = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
         return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_UNCHANGED).reshape(bgr.shape)[..., ::-1])
 
-    def _share(self, key: str) -> float | None:
-        """The strength of the draw ``key``."""
-        if self.strength is None:
-            return None
-        least, most = self.strength
-        return least + (most - least) * keyed_number(f'{key}/strength') / 2**63
+    def _shares(self, key: str) -> tuple[float, float | None] | None:
+        """Strength and share of noise of the draw ``key``; None: as the generator makes it."""
+        def drawn(limits, what):
+            least, most = limits
+            return least + (most - least) * keyed_number(f'{key}/{what}') / 2**63
 
-    def _run(self, y: Tensor, noise: list[Tensor] | bool, share: float | None) -> Tensor:
-        x = self.net(y if self.bicubic == 1 else bicubic_downsample(y, self.bicubic), noise)
-        return x if share is None else torch.lerp(bicubic_downsample(y, self.scale), x, share)
+        if not self.strength and not self.noise:
+            return None
+        return drawn(self.strength or (1, 1), 'strength'), drawn(self.noise, 'noise') if self.noise else None
+
+    def _run(self, y: Tensor, noise: list[Tensor] | bool, shares: tuple[float, float | None] | None) -> Tensor:
+        read = y if self.bicubic == 1 else bicubic_downsample(y, self.bicubic)
+        if shares is None:
+            return self.net(read, noise)
+        bicubic = bicubic_downsample(y, self.scale)
+        return at_strength(lambda z: self.net(read, z or False), noise or [], bicubic, *shares)
 
     def _noise(self, maps: NoiseMaps, size: tuple[int, int], top: int, left: int) -> list[Tensor] | bool:
         """The windows of the photo's noise maps that lie under a cell."""

@@ -6,12 +6,11 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
-from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_compat.errors import UserError
 from mssr_model.file_coding import build_coding
 from mssr_model.frozen_degradation import build_frozen
-from mssr_model.strength import weaken
+from mssr_model.strength import draw_lq
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -22,7 +21,7 @@ class LearnedDegradation:
     photo by one of them, chosen at random; the data set needs to give ``gt`` alone (``CleanImageDataset``).
     Validation takes ``lq`` as it comes. ``train.lq_round`` (default true) clamps the draws and rounds them to 8 bits,
     as files are; ``train.lq_jpeg`` (lowest and highest quality) sends them through JPEG first; before that,
-    ``train.lq_strength`` moves them towards the bicubic LR (:mod:`mssr_model.strength`).
+    ``train.lq_strength`` and ``lq_noise`` move them towards the bicubic LR (:mod:`mssr_model.strength`).
     """
 
     is_validating = False
@@ -33,7 +32,7 @@ class LearnedDegradation:
             raise UserError('degradations is missing: a list of generators that stage 1 trained, each with checkpoint.')
         self.degradations = [self.build_degradation(k, g) for k, g in enumerate(options)]
         self.lq_round = self.opt['train'].get('lq_round', True)
-        self.lq_strength = self.opt['train'].get('lq_strength')
+        self.shares = self.opt['train'].get('lq_strength'), self.opt['train'].get('lq_noise')
         self.coding = build_coding(self.opt['train'].get('lq_jpeg'), {}, self.device)
         super().init_training_settings()
 
@@ -58,9 +57,7 @@ class LearnedDegradation:
         for k, G in enumerate(self.degradations):
             members = (chosen == k).nonzero().flatten().to(y.device)
             if len(members):
-                # A generator that does not downsample (DSGAN) reads the bicubic LR.
-                x[members] = G(bicubic_downsample(y[members], scale // G.scale) if G.scale < scale else y[members])
-        x = weaken(x, y, self.lq_strength)
+                x[members] = draw_lq(G, G, y[members], scale, *self.shares)
         if self.coding is not None:
             x = self.coding(x)
         return (x.clamp(0, 1) * 255).round() / 255 if self.lq_round else x

@@ -9,7 +9,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from mssr_compat.checkpoint import read_weights
 from mssr_model.branch_monitor import BranchMonitor
 from mssr_model.frozen_degradation import build_frozen
-from mssr_model.strength import weaken
+from mssr_model.strength import draw_lq
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -25,7 +25,8 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
     Options under ``train``: ``pixel_opt`` (supervised), ``collab_opt``, ``adapt_opt`` and ``feature_opt`` (a loss each;
     without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
     ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see :mod:`mssr_model.file_coding`),
-    ``lq_strength`` (generated LR between bicubic LR and what the generator makes: see :mod:`mssr_model.strength`),
+    ``lq_strength``, ``lq_noise`` (generated LR between bicubic LR and what the generator makes: see
+    :mod:`mssr_model.strength`),
     ``lq_round`` (generated LR clamped and rounded to 8 bits), ``lq_refresh`` (draw anew every so many iterations).
     """
 
@@ -82,7 +83,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
         self.adapt_ramp = train_opt.get('adapt_ramp', 'linear')
         self.total_iter = train_opt['total_iter']
         self.lq_round = train_opt.get('lq_round', False)
-        self.lq_strength = train_opt.get('lq_strength')
+        self.shares = train_opt.get('lq_strength'), train_opt.get('lq_noise')
         self.lq_refresh = train_opt.get('lq_refresh', 1)
         self.drawn = None
 
@@ -140,7 +141,8 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
     def draw(self, y, t):
         """HR crops and, for each generator, LR crops drawn from them; reused until ``lq_refresh`` iterations passed."""
         if t % self.lq_refresh == 0 or self.drawn is None:
-            lqs = [self.as_file(weaken(self.degrade(G, y), y, self.lq_strength)) for G in self.degradations]
+            lqs = [self.as_file(draw_lq(G, self.get_bare_model(G), y, self.opt['scale'], *self.shares))
+                   for G in self.degradations]
             if self.lq_round:
                 lqs = [(lq.clamp(0, 1) * 255).round() / 255 for lq in lqs]
             if self.lq_refresh > 1 and self.performance['compile']:

@@ -1,24 +1,39 @@
-"""Generated LR between the bicubic LR and what a generator makes of it (``train.lq_strength``)."""
+"""Generated LR of less than a generator's full strength (``train.lq_strength``, ``train.lq_noise``)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.strength import at_strength
 
 
-def weaken(lq: Tensor, y: Tensor, strength: list[float] | None) -> Tensor:
-    """``B(y) + a (lq - B(y))``, B the bicubic downsampling, with an ``a`` drawn uniformly for each photo.
+def draw_lq(G: nn.Module, bare: nn.Module, y: Tensor, scale: int, strength: list[float] | None = None,
+            noise: list[float] | None = None) -> Tensor:  # fmt: skip
+    """LR photos drawn from a generator, each of a strength of its own.
 
     Cameras are not all alike, and a generator of small data errs: SR that has seen its degradation at any strength
     neither sharpens what is sharp nor amplifies what no camera of training did.
 
     Args:
-        lq: drawn LR photos (N, 3, H/s, W/s), RGB.
-        y: the HR photos (N, 3, H, W) that they were drawn from.
-        strength: least and largest ``a``: 0 is the bicubic LR, 1 is ``lq``; None: ``lq`` as it is.
+        G: the generator as it is called.
+        bare: its network; one that does not downsample (DSGAN) reads the bicubic LR.
+        y: HR photos (N, 3, H, W), RGB.
+        scale: H / h.
+        strength: least and largest share, drawn uniformly for each photo, of what G does beyond bicubic downsampling;
+            None: all of it.
+        noise: the same of G's noise; None: it belongs to what ``strength`` is about.
+
+    Returns:
+        (N, 3, H / scale, W / scale), RGB, neither clamped nor rounded.
     """
-    if not strength:
-        return lq
-    least, most = strength
-    share = torch.rand(len(lq), 1, 1, 1, device=lq.device) * (most - least) + least
-    return torch.lerp(bicubic_downsample(y, y.shape[-1] // lq.shape[-1]), lq, share)
+    read = y if bare.scale == scale else bicubic_downsample(y, scale // bare.scale)
+    if not strength and not noise:
+        return G(read)
+    z = bare.draw_noise(read)
+    shares = [_uniform(y, limits) if limits else None for limits in (strength or [1, 1], noise)]
+    return at_strength(lambda maps: G(read, maps), z, bicubic_downsample(y, scale), *shares)
+
+
+def _uniform(y: Tensor, limits: list[float]) -> Tensor:
+    least, most = limits
+    return torch.rand(len(y), 1, 1, 1, device=y.device) * (most - least) + least

@@ -108,11 +108,31 @@ def test_strength_is_a_share_of_what_the_generator_does(name):
     assert np.abs(half(photo, 'k') - (bicubic + whole) / 2)[inside].max() <= 1
 
 
+@pytest.mark.parametrize('name', GENERATORS)
+def test_noise_has_a_share_of_its_own(name):
+    photo = picture(136, 200)
+    def draw(strength, noise, key='k', **options):
+        return degrader(name, 'fp64', strength=strength, noise=noise, **options)(photo, key).astype(float)
+
+    assert np.array_equal(draw(None, (1, 1)), draw(None, None))
+    quiet, loud, half = (draw((0.5, 0.5), noise) for noise in ((0, 0), (1, 1), (0.5, 0.5)))
+    assert np.array_equal(quiet, draw((0.5, 0.5), (0, 0), 'l')) or degrader(name).net.num_noise
+    if degrader(name).net.num_noise:
+        assert np.abs(loud - draw((0.5, 0.5), (1, 1), 'l')).mean() > 1
+    inside = np.minimum(quiet, loud).clip(0) > 0
+    inside &= np.maximum(quiet, loud) < 255  # elsewhere the network was outside the range
+    assert inside.any() and np.abs(half - (quiet + loud) / 2)[inside].max() <= 1
+    assert np.array_equal(half, draw((0.5, 0.5), (0.5, 0.5), cell=64))
+
+
 def test_strengths_fill_their_range():
-    up = degrader('DeResnet', strength=(0.25, 0.75))
-    shares = [up._share(f'0/{k}/0') for k in range(500)]
-    assert 0.25 <= min(shares) < 0.27 and 0.73 < max(shares) <= 0.75
-    assert up._share('0/3/0') == shares[3]
+    up = degrader('DeResnet', strength=(0.25, 0.75), noise=(0.5, 1))
+    shares = [up._shares(f'0/{k}/0') for k in range(500)]
+    for found, low, high in zip(zip(*shares, strict=True), (0.25, 0.5), (0.75, 1), strict=True):
+        assert low <= min(found) < low + 0.02 and high - 0.02 < max(found) <= high
+    assert up._shares('0/3/0') == shares[3]
+    assert abs(np.corrcoef(np.array(shares).T)[0, 1]) < 0.2
+    assert degrader('DeResnet', noise=(0.5, 1))._shares('k')[0] == 1 and degrader('DeResnet')._shares('k') is None
 
 
 @pytest.mark.parametrize('size', [(4, 4), (4, 64), (512, 8), (8, 1028)])

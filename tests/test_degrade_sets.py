@@ -133,7 +133,7 @@ def test_other_settings_do_not_mix_into_a_set(tmp_path, checkpoint, photos, caps
     out = tmp_path / 'set'
     run(checkpoint, photos, out)
     for options, words in ((['--seed', 1], 'seed 0, not 1'), (['--draws', 2], 'draws 1, not 2'),
-                           (['--strength', 0, 1], 'strength')):
+                           (['--strength', 0, 1], 'strength'), (['--noise', 0, 1], 'noise')):
         assert run(checkpoint, photos, out, *options) == 2
         assert words in capsys.readouterr().err
     other = generator_checkpoint(tmp_path, 'other.pth', seed=5)
@@ -154,10 +154,12 @@ def test_strength_between_bicubic_and_the_generator(tmp_path, checkpoint, photos
 
     shares = [apart(some, none, name) / apart(whole, none, name) for name in whole]
     assert max(shares) < 1.1 and max(shares) - min(shares) > 0.1  # another for each photo
-    for strength, words in ((['1', '0'], 'lower one comes first'), (['-1', '1'], '-1'), (['0', 'nan'], 'nan')):
-        with pytest.raises(SystemExit) if 'lower' not in words else contextlib.nullcontext():
-            assert run(checkpoint, photos, tmp_path / 'no', '--strength', *strength) == 2
-        assert words in capsys.readouterr().err
+    for option in ('--strength', '--noise'):
+        for strength, words in ((['1', '0'], 'lower one comes first'), (['-1', '1'], '-1'), (['0', 'nan'], 'nan')):
+            with pytest.raises(SystemExit) if 'lower' not in words else contextlib.nullcontext():
+                assert run(checkpoint, photos, tmp_path / 'no', option, *strength) == 2
+            error = capsys.readouterr().err
+            assert words in error and option in error
 
 
 def test_damaged_photos_are_listed_and_the_others_degraded(tmp_path, checkpoint, capsys):

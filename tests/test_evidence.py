@@ -356,23 +356,24 @@ def test_rows_differ_in_what_they_should_alone(parts):
 
 
 def test_what_is_drawn_beside_noise_has_no_part_in_the_deterministic_row(world, recipes, tmp_path):
-    """JPEG's quality and the strength of a degradation: fixed there, and absent where there is no generator."""
+    """JPEG's quality and the strength of a degradation: fixed there, and absent where there is no generator; the share
+    of noise is absent in both."""
     folder = shutil.copytree(recipes, tmp_path / 'recipes')
     for file in folder.glob('*.yml'):
         text = re.sub('^  lq_(jpeg|strength): .*\n', '', file.read_text(), flags=re.M)
-        strength = '  lq_strength: [0.2, 1]\n' if file.name == 'mssr.yml' else ''
+        strength = '  lq_strength: [0.2, 1]\n  lq_noise: [0.5, 1]\n' if file.name == 'mssr.yml' else ''
         file.write_text(re.sub('^train:\n', f'train:\n  lq_jpeg: auto\n{strength}', text, flags=re.M))
     parts = {part.name: part for part in Planner(world, tmp_path, 'cpu', folder).parts(list(ROWS), [0])}
     for name, part in parts.items():
-        expected = {'sr_bicubic_s0': (None, None), 'sr_oracle_s0': (None, None), 'g_deterministic_s0': ('median', None),
-                    'sr_deterministic_s0': ('median', [0.6, 0.6])}
-        usual = ('auto', [0.2, 1] if name.startswith('sr_') else None)
-        train = part.opt['train']
-        assert (train.get('lq_jpeg'), train.get('lq_strength')) == expected.get(name, usual), name
+        expected = {'sr_bicubic_s0': (None, None, None), 'sr_oracle_s0': (None, None, None),
+                    'g_deterministic_s0': ('median', None, None), 'sr_deterministic_s0': ('median', [0.6, 0.6], None)}
+        usual = ('auto', [0.2, 1], [0.5, 1]) if name.startswith('sr_') else ('auto', None, None)
+        found = tuple(part.opt['train'].get(f'lq_{key}') for key in ('jpeg', 'strength', 'noise'))
+        assert found == expected.get(name, usual), name
     for file in folder.glob('*.yml'):
-        file.write_text(re.sub('^  lq_(jpeg|strength): .*\n', '', file.read_text(), flags=re.M))
+        file.write_text(re.sub('^  lq_(jpeg|strength|noise): .*\n', '', file.read_text(), flags=re.M))
     for part in Planner(world, tmp_path, 'cpu', folder).parts(list(ROWS), [0]):
-        assert not {'lq_jpeg', 'lq_strength'} & set(part.opt['train'])
+        assert not {'lq_jpeg', 'lq_strength', 'lq_noise'} & set(part.opt['train'])
 
 
 def test_wide_networks_learn_at_a_rate_that_they_bear(world, recipes, tmp_path):

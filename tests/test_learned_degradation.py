@@ -104,6 +104,8 @@ def test_draws_of_less_strength(generators):
     torch.manual_seed(7)
     x = build(generators[:1], lq_round=False, lq_strength=[1, 1]).draw_lq(y)
     assert torch.allclose(x, whole, atol=1e-6)
+    noise = build(generators[:1], lq_round=False, lq_strength=[0, 0], lq_noise=[1, 1]).draw_lq(y)
+    assert 1e-3 < (noise - bicubic_downsample(y, 4)).std() < (whole - bicubic_downsample(y, 4)).std()
 
 
 def test_validation_takes_pairs_as_they_are(generators):

@@ -122,18 +122,19 @@ def test_generated_lr_in_eight_bits(tmp_path):
 
 
 def test_generated_lr_of_less_strength(tmp_path):
-    """Between bicubic LR and what the generator draws, another share for each photo."""
+    """Between bicubic LR and what the generator draws, another share for each photo, its noise as asked."""
     batch = {'gt': image(5, (6, 3, 32, 32)), 'lq': image(6, (6, 3, 8, 8))}
     bicubic = bicubic_downsample(batch['gt'], 4)
 
-    def drawn(strength):
-        model = stage2(tmp_path, 1, 1, collab_opt=None, lq_strength=strength)
+    def drawn(strength, noise=None):
+        model = stage2(tmp_path, 1, 1, collab_opt=None, lq_strength=strength, lq_noise=noise)
         model.feed_data(batch)
         torch.manual_seed(3)
         return model.draw(model.gt, 0)[1][0]
 
     whole = drawn(None)
     assert torch.equal(drawn([0, 0]), bicubic)
+    assert 0 < (drawn([0, 0], [1, 1]) - bicubic).std() < (whole - bicubic).std()
     assert torch.allclose(drawn([1, 1]), whole, atol=1e-6)
     ours, theirs = drawn([0.25, 0.75]) - bicubic, whole - bicubic
     share = (ours * theirs).sum((1, 2, 3)) / theirs.square().sum((1, 2, 3))

@@ -1,0 +1,26 @@
+"""Generated LR with less of what a generator does to photos, or of its noise."""
+
+from collections.abc import Callable
+
+from torch import Tensor, lerp
+
+
+def at_strength(draw: Callable[[list[Tensor]], Tensor], z: list[Tensor], bicubic: Tensor, strength: float | Tensor,
+                noise: float | Tensor | None = None) -> Tensor:  # fmt: skip
+    """``G(y, z)`` moved to between the bicubic LR ``B(y)`` and itself.
+
+    With ``m = (G(y, z) + G(y, -z)) / 2``, in which noise cancels to first order, ``G(y, z) - m`` is the noise, and
+    ``m - B(y)`` all else: blur, colour, and texture that is computed from the photo.
+
+    Args:
+        draw: from noise maps to LR photos (N, 3, h, w).
+        z: noise maps; none: G is deterministic.
+        bicubic: bicubic LR of the same photos, (N, 3, h, w).
+        strength: 0 is the bicubic LR, 1 what G makes. For each photo: (N, 1, 1, 1).
+        noise: share of the noise, likewise; None: it is weakened with all else, by ``strength``.
+    """
+    x = draw(z)
+    if noise is None or not z:
+        return lerp(bicubic, x, strength)
+    mean = (x + draw([-n for n in z])) / 2
+    return lerp(bicubic, mean, strength) + noise * (x - mean)
