@@ -20,11 +20,12 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
     photos, RGB in [0, 1]. A validation batch holds an HR photo and its aligned LR photo, which the generator's LR is
     measured against, or an HR photo alone.
 
-    Options under ``train``: ``color_opt``, ``perceptual_opt``, ``gan_opt`` (a loss each), ``relativistic`` (RaGAN for
-    D), ``gp_opt`` (WGAN's penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations),
-    ``optim_g.noise_lr`` (rate of the noise weights), ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos
-    did: see :mod:`mssr_model.file_coding`), ``content_antithetic`` (colour and perceptual loss judge the mean of the
-    draws for z and -z, in which noise cancels and all else stays, so that they do not punish noise).
+    Options under ``train``: ``color_opt``, ``perceptual_opt``, ``gan_opt`` (a loss each), ``spectrum_opt`` (one that
+    compares generated with real LR crops, of other scenes), ``relativistic`` (RaGAN for D), ``gp_opt`` (WGAN's
+    penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations), ``optim_g.noise_lr`` (rate of the
+    noise weights), ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see
+    :mod:`mssr_model.file_coding`), ``content_antithetic`` (colour and perceptual loss judge the mean of the draws for
+    z and -z, in which noise cancels and all else stays, so that they do not punish noise).
     """
 
     def init_training_settings(self):
@@ -35,6 +36,8 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
         self.content_antithetic = train_opt.get('content_antithetic', False)
         super().init_training_settings()
         self.cri_color = build_loss(train_opt['color_opt']).to(self.device) if train_opt.get('color_opt') else None
+        spectrum_opt = train_opt.get('spectrum_opt')
+        self.cri_spectrum = build_loss(spectrum_opt).to(self.device) if spectrum_opt else None
         self.cri_gp = build_loss(train_opt['gp_opt']).to(self.device) if train_opt.get('gp_opt') else None
 
     def setup_optimizers(self):
@@ -67,13 +70,16 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
                 return l_d, {**losses, 'l_d': l_d, 'out_d_real': self.score(real)}
 
             # G: keep the colours of the HR photo, take the texture of the real LR photos.
-            def L_G(y, *z):
+            def L_G(y, x, *z):
                 x_fake, y_down = G(y, z), bicubic_downsample(y, self.opt['scale'])
                 content = self.mean_of_pair(x_fake, y, z) if self.content_antithetic else x_fake
                 losses = {}
                 losses['l_g_color'] = self.cri_color(content, y_down) if self.cri_color else x_fake.new_zeros(())
-                judged = self.judge(self.as_file(x_fake))  # colours are judged before, where gradients are whole
+                x_file = self.as_file(x_fake)  # colours are judged before, where gradients are whole
+                judged = self.judge(x_file)
                 losses['l_g_gan'] = self.cri_gan(judged, True, is_disc=False)
+                if self.cri_spectrum:
+                    losses['l_g_spectrum'] = self.cri_spectrum(x_file, x)
                 if self.cri_perceptual:
                     losses['l_g_percep'] = self.cri_perceptual(content, y_down)
                 return sum(losses.values()), {**losses, 'out_d_fake': self.score(judged)}
@@ -81,7 +87,7 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
             if i % self.disc_freq == 0:
                 self.descend(self.optimizer_d, L_D, self.gt, self.lq, *z)
             if i % self.gen_freq == 0:
-                self.descend(self.optimizer_g, L_G, self.gt, *z)
+                self.descend(self.optimizer_g, L_G, self.gt, self.lq, *z)
                 self.update_ema()
 
     def generator(self):

@@ -176,6 +176,7 @@ STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],
     'train.color_opt': Key('loss?', 'Keeps low frequencies: generated LR against bicubic LR (w_col).'),
     'train.perceptual_opt': Key('loss?', 'Keeps content: generated LR against bicubic LR (w_per).'),
+    'train.spectrum_opt': Key('loss?', 'Generated LR against the real LR crops of the batch (SpectrumLoss).'),
     'train.relativistic': Key('bool', 'RaGAN: D judges each side against the mean of the other.'),
     'train.gp_opt': Key('loss?', 'Gradient penalty of D, for WGAN.'),
     'train.disc_freq': Key('int >= 1', 'Step D every so many iterations.'),

@@ -277,6 +277,17 @@ def test_content_may_be_judged_on_the_mean_of_a_pair_of_draws():
         assert model.cri_color(one, y_down).item() != pytest.approx(model.cri_color((one + other) / 2, y_down).item())
 
 
+def test_generated_lr_is_compared_with_the_real_crops_as_files_hold_it():
+    model = build_model(stage1_options(spectrum_opt={'type': 'SpectrumLoss', 'loss_weight': 3.0, 'bands': 3}))
+    model.as_file = lambda x: x / 2
+    z = model.draw_noise(model.net_g, BATCH['gt'])
+    model.draw_noise = lambda *_, z=z: z
+    with torch.no_grad():
+        expected = model.cri_spectrum(model.degrade(model.net_g, BATCH['gt'], z) / 2, BATCH['lq']).item()
+    assert run(model, 1)[0]['l_g_spectrum'] == pytest.approx(expected, rel=1e-5)
+    assert 'l_g_spectrum' not in run(build_model(stage1_options()), 1)[0]
+
+
 def test_the_deterministic_ablation_has_no_noise_to_learn():
     options = stage1_options()
     options['network_g'] = {**TINY_DERESNET, 'noise_std': 0}
