@@ -79,8 +79,9 @@ def collapse_warnings(figures: Figures, state: State) -> dict[str, str]:
     if g['spectrum_distance'] > max(OTHER_SPECTRUM, 1.5 * bicubic['spectrum_distance']):
         found['spectrum'] = (f'Fine detail is lost or exaggerated: the spectrum is {g["spectrum_distance"]:.1f} dB '
                              f'from that of real LR, and bicubic LR {bicubic["spectrum_distance"]:.1f} dB. '
-                             + (cause or 'Train longer; if that lasts, change train.gan_opt.loss_weight: up where LR '
-                                         'looks smooth, down where it shows artefacts.'))
+                             + (cause or 'Train longer; if that lasts, give train.spectrum_opt a SpectrumLoss, or '
+                                         'change train.gan_opt.loss_weight: up where LR looks smooth, down where it '
+                                         'shows artefacts.'))
     real_score, fake_score = state.real_score, state.fake_score
     if real_score > 1 - SATURATED and fake_score < SATURATED:
         found['saturated'] = (f'The discriminator is saturated (real {real_score:.2f}, generated {fake_score:.2f}): it '

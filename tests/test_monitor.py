@@ -238,7 +238,7 @@ REAL = {'haar_distance': 1.0, 'noise_level': 4.5}
     ('same_draws', {'diversity': 0.0}, {'num_noise': 0}, 'network_g.noise_std'),
     ('bicubic', {'bicubic_distance': 0.4, 'haar_distance': 3.9}, {}, 'train.gan_opt.loss_weight'),
     ('no_better', {'haar_distance': 5.0}, {}, 'train.gan_opt.loss_weight'),
-    ('spectrum', {'spectrum_distance': 6.6}, {}, 'train.gan_opt.loss_weight'),
+    ('spectrum', {'spectrum_distance': 6.6}, {}, 'give train.spectrum_opt a SpectrumLoss, or change train.gan_opt'),
     (None, {'spectrum_distance': 4.0}, {}, ''),
     ('saturated', {}, {'real_score': 0.99, 'fake_score': 0.01}, 'train.optim_d.lr'),
     ('blind', {'haar_distance': 3.5}, {'real_score': 0.5, 'fake_score': 0.505}, 'train.optim_d.lr'),
