@@ -7,6 +7,7 @@ from _evidence_world import SCALE, World, read_tensor
 from known_degradation import KnownDegradation
 from torch import Tensor, nn
 
+from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_metric.degradation_metrics import diversity
@@ -67,7 +68,7 @@ def _middle(path) -> Tensor:
 
 def generated_lr(net: nn.Module, y: Tensor, coding: nn.Module | None = None) -> Tensor:
     """One draw of HR photos (N, 3, H, W); a generator that does not downsample reads the bicubic LR."""
-    x = net(bicubic_downsample(y, SCALE // net.scale) if net.scale < SCALE else y)
+    x = net(what_is_read(net, y, SCALE))
     return coding(x) if coding else x
 
 

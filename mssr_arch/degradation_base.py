@@ -101,6 +101,12 @@ class DegradationNetwork(nn.Module):
         return list(noise)
 
 
+def what_is_read(net: nn.Module, y: Tensor, scale: int) -> Tensor:
+    """What ``net``, with which HR photos ``y`` (N, C, H, W) become LR photos ``scale`` times smaller, reads of them:
+    the photos, or their bicubic LR where the network downsamples by less (DSGAN)."""
+    return y if net.scale == scale else bicubic_downsample(y, scale // net.scale)
+
+
 def num_halvings(scale: int) -> int:
     """How many stride-2 convolutions downsample by ``scale``, a power of two."""
     return scale.bit_length() - 1

@@ -9,8 +9,8 @@ def at_strength(draw: Callable[[list[Tensor]], Tensor], z: list[Tensor], bicubic
                 noise: float | Tensor | None = None) -> Tensor:  # fmt: skip
     """``G(y, z)`` moved to between the bicubic LR ``B(y)`` and itself.
 
-    With ``m = (G(y, z) + G(y, -z)) / 2``, in which noise cancels to first order, ``G(y, z) - m`` is the noise, and
-    ``m - B(y)`` all else: blur, colour, and texture that is computed from the photo.
+    With m the mean of the draws for z and -z (:func:`mean_of_pair`), ``G(y, z) - m`` is the noise, and ``m - B(y)``
+    all else: blur, colour, and texture that is computed from the photo.
 
     Args:
         draw: from noise maps to LR photos (N, 3, h, w).
@@ -22,5 +22,16 @@ def at_strength(draw: Callable[[list[Tensor]], Tensor], z: list[Tensor], bicubic
     x = draw(z)
     if noise is None or not z:
         return lerp(bicubic, x, strength)
-    mean = (x + draw([-n for n in z])) / 2
+    mean = mean_of_pair(x, draw, z)
     return lerp(bicubic, mean, strength) + noise * (x - mean)
+
+
+def mean_of_pair(x: Tensor, draw: Callable[[list[Tensor]], Tensor], z: list[Tensor]) -> Tensor:
+    """``(G(y, z) + G(y, -z)) / 2``: noise cancels to first order; a shift of colours or a blur does not.
+
+    Args:
+        x: ``draw(z)``.
+        draw: from noise maps to LR photos (N, 3, h, w).
+        z: noise maps.
+    """
+    return (x + draw([-n for n in z])) / 2

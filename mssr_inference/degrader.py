@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import at_strength
 from mssr_inference.networks import Loaded
@@ -51,7 +52,7 @@ class Degrader:
     @cached_property
     def reach(self) -> int | None:
         """How far, in HR pixels, an output depends on the photo, up to a multiple of the scale; None: on all of it."""
-        shares = self._shares('') and (0.5, None)  # bicubic LR counts too
+        shares = (0.5, None) if self.strength or self.noise else None  # bicubic LR counts too
         reach = exact_reach(lambda y: self._run(y.to(self.dtype), False, shares), self.scale, self.device, widest=512)
         return None if reach is None else -(-reach // self.scale) * self.scale
 
@@ -110,7 +111,7 @@ class Degrader:
         return drawn(self.strength or (1, 1), 'strength'), drawn(self.noise, 'noise') if self.noise else None
 
     def _run(self, y: Tensor, noise: list[Tensor] | bool, shares: tuple[float, float | None] | None) -> Tensor:
-        read = y if self.bicubic == 1 else bicubic_downsample(y, self.bicubic)
+        read = what_is_read(self.net, y, self.scale)
         if shares is None:
             return self.net(read, noise)
         bicubic = bicubic_downsample(y, self.scale)

@@ -8,6 +8,7 @@ from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.strength import mean_of_pair
 from mssr_model.degradation_monitor import DegradationMonitor
 from mssr_model.training_mixin import TrainingMixin
 
@@ -72,7 +73,9 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
             # G: keep the colours of the HR photo, take the texture of the real LR photos.
             def L_G(y, x, *z):
                 x_fake, y_down = G(y, z), bicubic_downsample(y, self.opt['scale'])
-                content = self.mean_of_pair(x_fake, y, z) if self.content_antithetic else x_fake
+                content = x_fake
+                if self.content_antithetic:
+                    content = mean_of_pair(x_fake, lambda maps: self.degrade(self.net_g, y, maps), z)
                 losses = {}
                 losses['l_g_color'] = self.cri_color(content, y_down) if self.cri_color else x_fake.new_zeros(())
                 x_file = self.as_file(x_fake)  # colours are judged before, where gradients are whole
@@ -102,10 +105,6 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
             return known['x_fake']
 
         return G
-
-    def mean_of_pair(self, x_fake, y, z):
-        """``(G(y, z) + G(y, -z)) / 2``: noise cancels to first order; a shift of colours or a blur does not."""
-        return (x_fake + self.degrade(self.net_g, y, [-n for n in z])) / 2
 
     def relate(self, d_real, d_fake):
         """D's logits; for RaGAN each less the batch mean of the other side, position by position."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_metric.degradation_figures import SMALLEST, DegradationReference, Figures, effective_noise
@@ -81,9 +82,7 @@ class GeneratorStudy:
     def _draw(self, net, coding, y, random, only=None):
         """One LR photo; with ``only``, of the noise maps that one alone, the others zero."""
         parameter = next(net.parameters())
-        factor = self.scale // net.scale  # a generator that does not downsample (DSGAN) reads bicubic LR
-        y = y[None].to(parameter.device)
-        y = y if factor == 1 else bicubic_downsample(y, factor)
+        y = what_is_read(net, y[None].to(parameter.device), self.scale)
         z = net.draw_noise(y, random)
         if only is not None:
             z = [n if k == only else torch.zeros_like(n) for k, n in enumerate(z)]

@@ -57,7 +57,7 @@ class LearnedDegradation:
         for k, G in enumerate(self.degradations):
             members = (chosen == k).nonzero().flatten().to(y.device)
             if len(members):
-                x[members] = draw_lq(G, G, y[members], scale, *self.shares)
+                x[members] = draw_lq(G, y[members], scale, *self.shares)
         if self.coding is not None:
             x = self.coding(x)
         return (x.clamp(0, 1) * 255).round() / 255 if self.lq_round else x

@@ -141,8 +141,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
     def draw(self, y, t):
         """HR crops and, for each generator, LR crops drawn from them; reused until ``lq_refresh`` iterations passed."""
         if t % self.lq_refresh == 0 or self.drawn is None:
-            lqs = [self.as_file(draw_lq(G, self.get_bare_model(G), y, self.opt['scale'], *self.shares))
-                   for G in self.degradations]
+            lqs = [self.as_file(draw_lq(G, y, self.opt['scale'], *self.shares)) for G in self.degradations]
             if self.lq_round:
                 lqs = [(lq.clamp(0, 1) * 255).round() / 255 for lq in lqs]
             if self.lq_refresh > 1 and self.performance['compile']:

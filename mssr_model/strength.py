@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import at_strength
 
 
-def draw_lq(G: nn.Module, bare: nn.Module, y: Tensor, scale: int, strength: list[float] | None = None,
+def draw_lq(G: nn.Module, y: Tensor, scale: int, strength: list[float] | None = None,
             noise: list[float] | None = None) -> Tensor:  # fmt: skip
     """LR photos drawn from a generator, each of a strength of its own.
 
@@ -15,8 +16,7 @@ def draw_lq(G: nn.Module, bare: nn.Module, y: Tensor, scale: int, strength: list
     neither sharpens what is sharp nor amplifies what no camera of training did.
 
     Args:
-        G: the generator as it is called.
-        bare: its network; one that does not downsample (DSGAN) reads the bicubic LR.
+        G: the generator.
         y: HR photos (N, 3, H, W), RGB.
         scale: H / h.
         strength: least and largest share, drawn uniformly for each photo, of what G does beyond bicubic downsampling;
@@ -26,10 +26,10 @@ def draw_lq(G: nn.Module, bare: nn.Module, y: Tensor, scale: int, strength: list
     Returns:
         (N, 3, H / scale, W / scale), RGB, neither clamped nor rounded.
     """
-    read = y if bare.scale == scale else bicubic_downsample(y, scale // bare.scale)
+    read = what_is_read(G, y, scale)
     if not strength and not noise:
         return G(read)
-    z = bare.draw_noise(read)
+    z = G.draw_noise(read)
     shares = [_uniform(y, limits) if limits else None for limits in (strength or [1, 1], noise)]
     return at_strength(lambda maps: G(read, maps), z, bicubic_downsample(y, scale), *shares)
 

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 
-from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.degradation_base import what_is_read
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_model.acceleration import AccelerationMixin
 from mssr_model.file_coding import build_coding
@@ -51,8 +51,7 @@ class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMix
 
     def degrade(self, G, y, z=None):
         """``G(y; z)``, or a fresh draw; a generator that does not downsample (DSGAN) reads the bicubic LR of ``y``."""
-        factor = self.opt['scale'] // self.get_bare_model(G).scale
-        return G(y if factor == 1 else bicubic_downsample(y, factor), z)
+        return G(what_is_read(self.get_bare_model(G), y, self.opt['scale']), z)
 
     def as_file(self, x):
         """Generated LR as a file of the real photos' kind holds it (``train.lq_jpeg``)."""

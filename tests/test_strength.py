@@ -39,7 +39,7 @@ def test_draws_of_a_generator():
 
     def draw(strength, noise):
         torch.manual_seed(3)
-        return draw_lq(net, net, y, 4, strength, noise)
+        return draw_lq(net, y, 4, strength, noise)
 
     with torch.no_grad():
         torch.manual_seed(3)
