@@ -9,6 +9,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from mssr_compat.checkpoint import read_weights
 from mssr_model.branch_monitor import BranchMonitor
 from mssr_model.frozen_degradation import build_frozen
+from mssr_model.noise_match import matched_shares
 from mssr_model.strength import draw_lq
 from mssr_model.training_mixin import TrainingMixin
 
@@ -26,7 +27,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
     without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
     ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see :mod:`mssr_model.file_coding`),
     ``lq_strength``, ``lq_noise`` (generated LR between bicubic LR and what the generator makes: see
-    :mod:`mssr_model.strength`),
+    :mod:`mssr_model.strength`; ``lq_noise: auto``: as noisy as real LR, see :mod:`mssr_model.noise_match`),
     ``lq_round`` (generated LR clamped and rounded to 8 bits), ``lq_refresh`` (draw anew every so many iterations).
     """
 
@@ -37,12 +38,22 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
         if not self.is_train:
             self.load_branches()
         else:
-            self.degradations = [self.build_degradation(k, g) for k, g in enumerate(opt['degradations'])]
+            frozen = [self.build_degradation(k, g) for k, g in enumerate(opt['degradations'])]
+            self.noise_shares = [self.noise_share(G) for G in frozen]
+            self.degradations = [self.accelerate(G) for G in frozen]
 
     def build_degradation(self, k, options):
         """A frozen generator, with the weights of its ``checkpoint:``, averaged ones where stage 1 kept such."""
-        return self.accelerate(build_frozen(k, options, lambda net, path, key: self.load_network(
-            net, path, param_key='params_ema', key=key)))
+        return build_frozen(k, options, lambda net, path, key: self.load_network(
+            net, path, param_key='params_ema', key=key)).to(self.device)
+
+    def noise_share(self, G):
+        """Shares of a generator's noise to draw from, as :func:`mssr_model.strength.draw_lq` takes them."""
+        wanted = self.opt['train'].get('lq_noise')
+        if wanted != 'auto':
+            return wanted
+        train_set, scale = self.opt['datasets']['train'], self.opt['scale']
+        return matched_shares(G, train_set, scale, self.lq_strength or [1, 1], self.coding)
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """A file with a single SR network (ESRGAN's, say) starts every branch."""
@@ -83,7 +94,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
         self.adapt_ramp = train_opt.get('adapt_ramp', 'linear')
         self.total_iter = train_opt['total_iter']
         self.lq_round = train_opt.get('lq_round', False)
-        self.shares = train_opt.get('lq_strength'), train_opt.get('lq_noise')
+        self.lq_strength = train_opt.get('lq_strength')
         self.lq_refresh = train_opt.get('lq_refresh', 1)
         self.drawn = None
 
@@ -141,7 +152,8 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
     def draw(self, y, t):
         """HR crops and, for each generator, LR crops drawn from them; reused until ``lq_refresh`` iterations passed."""
         if t % self.lq_refresh == 0 or self.drawn is None:
-            lqs = [self.as_file(draw_lq(G, y, self.opt['scale'], *self.shares)) for G in self.degradations]
+            lqs = [self.as_file(draw_lq(G, y, self.opt['scale'], self.lq_strength, noise))
+                   for G, noise in zip(self.degradations, self.noise_shares, strict=True)]
             if self.lq_round:
                 lqs = [(lq.clamp(0, 1) * 255).round() / 255 for lq in lqs]
             if self.lq_refresh > 1 and self.performance['compile']:

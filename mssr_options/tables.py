@@ -170,7 +170,8 @@ _LQ_JPEG = Key("'auto' | 'median' | [int >= 1 <= 100]*2 | null", 'Generated LR g
                'did: with a quality drawn from theirs, with their median, or between two. ~: no JPEG.')  # fmt: skip
 _LQ_STRENGTH = Key('[number >= 0]*2 | null', 'Share of what a generator does beyond bicubic downsampling, drawn '
                    'for each photo between these two. ~: all of it.')  # fmt: skip
-_LQ_NOISE = Key('[number >= 0]*2 | null', "The same of a generator's noise alone. ~: as lq_strength has it.")
+_LQ_NOISE = Key("'auto' | [number >= 0]*2 | null", "The same of a generator's noise alone; auto: as much as makes "
+                'its LR photos as noisy as the real ones. ~: as lq_strength has it.')  # fmt: skip
 
 STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],
@@ -209,7 +210,7 @@ LEARNED = {
     'degradations': STAGE_2['degradations'],
     'train.lq_jpeg': Key('[int >= 1 <= 100]*2 | null', 'Drawn LR goes through JPEG, of a quality between these two.'),
     'train.lq_strength': _LQ_STRENGTH,
-    'train.lq_noise': _LQ_NOISE,
+    'train.lq_noise': Key('[number >= 0]*2 | null', "The same of a generator's noise alone. ~: as lq_strength has it."),
     'train.lq_round': Key('bool', 'Drawn LR is clamped and rounded to 8 bits, as files are. Default: true.'),
 }
 

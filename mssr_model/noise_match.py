@@ -1,0 +1,76 @@
+"""How much of a generator's noise the real LR photos have (``train.lq_noise: auto``)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from basicsr.utils import get_root_logger
+from torch import nn
+
+from mssr_arch.degradation_base import what_is_read
+from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.jpeg_coding import JPEGCoding
+from mssr_arch.strength import at_strength
+from mssr_metric.haar_distance import SMALLEST
+from mssr_metric.noise_level import noise_level
+from mssr_metric.photo_sets import as_8bit
+from mssr_model.photo_pool import read_photos
+
+PHOTOS, SIDE = 96, 96  # of either kind that are looked at, and LR pixels of each
+SHARES = (0, 0.25, 0.5, 0.75, 1)  # between which a straight line will do
+QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the photos' noise levels; beyond are photos without any flat region
+
+
+@torch.no_grad()
+def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence[float],
+                   coding: JPEGCoding | None) -> list[float] | None:  # fmt: skip
+    """Shares of a generator's noise with which its LR photos are as noisy as the real ones.
+
+    A discriminator compares crops of other scenes, which are less flat or flatter, and noise makes up for the
+    difference. The noise on the flattest regions of a photo (:func:`mssr_metric.noise_level.noise_level`) can be
+    compared between any two sets of photos. For each of some quantiles of the levels, the share is that at which the
+    generated photos, after JPEG and rounding, have the quantile of the real ones; never more than the whole noise.
+
+    The noise is drawn from a generator of its own with a fixed seed: the shares are the same each time, and training's
+    random numbers are not touched.
+
+    Args:
+        G: the generator, on any device.
+        train_set: the section ``datasets.train``, with ``dataroot_gt`` and ``dataroot_lq``.
+        scale: HR size over LR size.
+        strength: least and largest share of all that G does beyond noise (``train.lq_strength``); their mean counts.
+        coding: what its LR goes through, on the same device.
+
+    Returns:
+        Shares at quantiles from the least noisy photos to the noisiest, ascending from 0 to 1 at most; None: G has no
+        noise.
+
+    Raises:
+        UserError: photos are missing or too small.
+    """
+    if not G.num_noise:
+        return None
+    device = next(G.parameters()).device
+    random = torch.Generator().manual_seed(0)
+    real = np.quantile([noise_level([x]) for x in read_photos(train_set, 'lq', PHOTOS, SIDE, SMALLEST)], QUANTILES)
+    levels = []
+    for y in read_photos(train_set, 'gt', PHOTOS, SIDE * scale, SMALLEST * scale, scale):
+        y = y[None].to(device)
+        read, bicubic = what_is_read(G, y, scale), bicubic_downsample(y, scale)
+        z = G.draw_noise(read, random)
+        clean, noisy = (at_strength(lambda maps, read=read: G(read, maps), z, bicubic, sum(strength) / 2, noise)
+                        for noise in (0, 1))  # fmt: skip
+        drawn = (torch.lerp(clean, noisy, share) for share in SHARES)
+        drawn = (coding(x, random) if coding else x for x in drawn)
+        levels.append([noise_level([as_8bit(x[0].cpu())]) for x in drawn])
+    generated = np.maximum.accumulate(np.quantile(levels, QUANTILES, axis=0), axis=1)
+    shares = [np.interp(level, found, SHARES) for level, found in zip(real, generated, strict=True)]
+    shares = np.maximum.accumulate(shares).tolist()  # of the noisiest photos, texture decides more than noise
+    get_root_logger().info(
+        f'{type(G).__name__}, noise on flat regions from quiet photos to noisy ones: real LR {_listed(real)} levels, '
+        f'generated LR {_listed(generated[:, -1])}; shares of the noise that are drawn: {_listed(shares, 2)}')
+    return shares
+
+
+def _listed(values, digits=1):
+    return ', '.join(f'{value:.{digits}f}' for value in values)
