@@ -5,9 +5,11 @@ import pytest
 import torch
 from basicsr.models import build_model
 from basicsr.utils import get_root_logger
+from resume_tools import Kill, assert_same, experiment, kill_at, load, make_world, options, train
 from step_tools import batch, step, write_generators
 from torch import nn
 
+import mssr_model
 from data_tools import photo, write_photo
 from degradation_world import DEGRADATIONS, degrade, lr_photos, tiles
 from model_options import stage2_options
@@ -123,6 +125,17 @@ def test_stage_2_draws_each_generators_shares(world, tmp_path, monkeypatch, capl
     assert model.noise_shares == expected and expected[0] != expected[1]
     step(model, 1, batch(1))
     assert np.isfinite(model.get_current_log()['l_sup_1'])
+
+
+def test_training_resumes_exactly(monkeypatch, tmp_path):
+    world = make_world(tmp_path / 'world')
+    opt = options(world, 'stage2', total=6, train__lq_noise='auto')
+    assert train(monkeypatch, tmp_path / 'a', opt) == 0
+    with monkeypatch.context() as patched, pytest.raises(Kill):
+        kill_at(patched, mssr_model.MultiDegradationSRModel, 5)
+        train(patched, tmp_path / 'b', opt)
+    assert train(monkeypatch, tmp_path / 'b', opt, '--auto_resume') == 0
+    assert_same(*(load(experiment(tmp_path / name) / 'models' / 'net_g_6.pth') for name in 'ab'))
 
 
 def test_shares_are_drawn_between_quantiles():
