@@ -19,6 +19,7 @@ from mssr_model.photo_pool import read_photos
 PHOTOS, SIDE = 96, 96  # of either kind that are looked at, and LR pixels of each
 SHARES = (0, 0.25, 0.5, 0.75, 1)  # between which a straight line will do
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the photos' noise levels; beyond are photos without any flat region
+TELLING = 1.25  # times as much, at least, has to be measured with all of the noise as without
 
 
 @torch.no_grad()
@@ -29,7 +30,8 @@ def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence
     A discriminator compares crops of other scenes, which are less flat or flatter, and noise makes up for the
     difference. The noise on the flattest regions of a photo (:func:`mssr_metric.noise_level.noise_level`) can be
     compared between any two sets of photos. For each of some quantiles of the levels, the share is that at which the
-    generated photos, after JPEG and rounding, have the quantile of the real ones; never more than the whole noise.
+    generated photos, after JPEG and rounding, have the quantile of the real ones; never more than the whole noise. A
+    quantile of photos so full of texture that noise hardly changes it tells nothing: its neighbours decide.
 
     The noise is drawn from a generator of its own with a fixed seed: the shares are the same each time, and training's
     random numbers are not touched.
@@ -64,8 +66,11 @@ def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence
         drawn = (coding(x, random) if coding else x for x in drawn)
         levels.append([noise_level([as_8bit(x[0].cpu())]) for x in drawn])
     generated = np.maximum.accumulate(np.quantile(levels, QUANTILES, axis=0), axis=1)
-    shares = [np.interp(level, found, SHARES) for level, found in zip(real, generated, strict=True)]
-    shares = np.maximum.accumulate(shares).tolist()  # of the noisiest photos, texture decides more than noise
+    telling = np.flatnonzero(generated[:, -1] >= TELLING * generated[:, 0])
+    if not len(telling):  # such noise hardly matters: it stays as it is
+        telling, real = [0], generated[:, -1]
+    shares = [np.interp(real[k], generated[k], SHARES) for k in telling]
+    shares = np.maximum.accumulate(np.interp(range(len(QUANTILES)), telling, shares)).tolist()
     get_root_logger().info(
         f'{type(G).__name__}, noise on flat regions from quiet photos to noisy ones: real LR {_listed(real)} levels, '
         f'generated LR {_listed(generated[:, -1])}; shares of the noise that are drawn: {_listed(shares, 2)}')

@@ -79,6 +79,23 @@ def test_real_photos_that_are_not_alike(tmp_path):
     assert least < 4 and 8.5 < most < 12  # twelve, if all of the noise were drawn: more, with the photos' texture
 
 
+def test_photos_without_flat_regions_do_not_tell(tmp_path):
+    """Real photos have no noise; a third of either kind is all texture, that of the real ones the stronger."""
+    def photos(contrast):
+        random = np.random.default_rng(0)
+        return [random.normal(128, contrast, tile.shape).clip(0, 255).astype(np.uint8) if k % 3 == 0 else tile
+                for k, tile in enumerate(tiles(0))]
+
+    world = write_world(tmp_path, [degrade(image, k) for k, image in enumerate(photos(60))])
+    for k, image in enumerate(photos(50)):
+        write_photo(tmp_path / 'gt' / f'{k:03d}.png', image)
+    assert max(matched_shares(Camera(4.0), world, 4, [0, 1], None)) < 0.3
+
+
+def test_noise_that_is_never_seen_stays(world):
+    assert matched_shares(Camera(0.01), world, 4, [0, 1], None) == [1] * 5
+
+
 def test_what_jpeg_takes_from_noise_is_given_back(tmp_path):
     """Photos of a quality of 60: the shares are those of the noise before JPEG."""
     real = [degrade(tile, k, noise=9, jpeg=60) for k, tile in enumerate(tiles(1))]
