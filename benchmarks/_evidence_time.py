@@ -63,6 +63,8 @@ def seconds_per_iteration(part: Part) -> float:
                 net = build_network({key: value for key, value in network.items() if key != 'checkpoint'})
                 network['checkpoint'] = f'{folder}/{k}.pth'
                 torch.save({'params': net.state_dict()}, network['checkpoint'])
+        if opt['train'].get('lq_noise') == 'auto':
+            opt['train']['lq_noise'] = [1, 1]  # takes as long, without a look at the photos first
         data = {**opt['datasets']['train'], 'phase': 'train', 'scale': opt['scale']}
         train_set, batch = build_dataset(data), data['batch_size_per_gpu']
         model, loading, steps = build_model(opt), [], []

@@ -1,6 +1,7 @@
 """How much of a generator's noise the real LR photos have (``train.lq_noise: auto``)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.jpeg_coding import JPEGCoding
-from mssr_arch.strength import at_strength
+from mssr_arch.strength import mean_of_pair
 from mssr_metric.haar_distance import SMALLEST
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import as_8bit
@@ -60,9 +61,10 @@ def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence
         y = y[None].to(device)
         read, bicubic = what_is_read(G, y, scale), bicubic_downsample(y, scale)
         z = G.draw_noise(read, random)
-        clean, noisy = (at_strength(lambda maps, read=read: G(read, maps), z, bicubic, sum(strength) / 2, noise)
-                        for noise in (0, 1))  # fmt: skip
-        drawn = (torch.lerp(clean, noisy, share) for share in SHARES)
+        x = G(read, z)
+        mean = mean_of_pair(x, partial(G, read), z)
+        clean = torch.lerp(bicubic, mean, sum(strength) / 2)
+        drawn = (clean + share * (x - mean) for share in SHARES)  # as at_strength has it
         drawn = (coding(x, random) if coding else x for x in drawn)
         levels.append([noise_level([as_8bit(x[0].cpu())]) for x in drawn])
     generated = np.maximum.accumulate(np.quantile(levels, QUANTILES, axis=0), axis=1)
