@@ -344,7 +344,7 @@ def test_rows_differ_in_what_they_should_alone(parts):
         losses = {key for key in opt['train'] if key.endswith('_opt')}
         assert losses == SUPERVISED | ({'collab_opt'} if 'collab_opt' in ROWS[row].terms else set()) | (
             {'adapt_opt'} if 'adapt_opt' in ROWS[row].terms else set())
-        told_apart = {'collab_opt', 'adapt_opt', 'lq_jpeg', 'lq_strength'}  # the latter two by what LR comes from
+        told_apart = {'collab_opt', 'adapt_opt', 'lq_jpeg', 'lq_strength', 'lq_noise'}  # lq_*: by what LR comes from
         assert {key: value for key, value in opt['train'].items() if key not in told_apart} == {
             key: value for key, value in full['train'].items() if key not in told_apart}
         branches = opt['network_g']['branches']
@@ -360,7 +360,7 @@ def test_what_is_drawn_beside_noise_has_no_part_in_the_deterministic_row(world, 
     of noise is absent in both."""
     folder = shutil.copytree(recipes, tmp_path / 'recipes')
     for file in folder.glob('*.yml'):
-        text = re.sub('^  lq_(jpeg|strength): .*\n', '', file.read_text(), flags=re.M)
+        text = re.sub('^  lq_(jpeg|strength|noise): .*\n', '', file.read_text(), flags=re.M)
         strength = '  lq_strength: [0.2, 1]\n  lq_noise: [0.5, 1]\n' if file.name == 'mssr.yml' else ''
         file.write_text(re.sub('^train:\n', f'train:\n  lq_jpeg: auto\n{strength}', text, flags=re.M))
     parts = {part.name: part for part in Planner(world, tmp_path, 'cpu', folder).parts(list(ROWS), [0])}
