@@ -2,7 +2,7 @@
 
     python degrade.py -c experiments/degradation_aim_deresnet/models/net_g_latest.pth -i datasets/DF2K -o datasets/pairs
     python degrade.py -c deresnet.pth han.pth --weights 2 1 --draws 4 -i photos -o pairs --lmdb
-    python degrade.py -c net_g.pth --strength 0 1 -i photos -o pairs    # from bicubic LR to the generator's
+    python degrade.py -c net_g.pth --strength 0 0.7 --noise-like real_lr -i photos -o pairs   # as the recipes train
     torchrun --nproc_per_node=8 degrade.py -c net_g.pth -i datasets/DF2K -o datasets/DF2K_aim
 
 A draw is a function of --seed, the photo's name and the number of the draw. A run that was stopped is continued by the
@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 import mssr_inference  # noqa: F401  (shims, and networks register)
+from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
 from mssr_data.image_source import ImageSource
 from mssr_inference.command_line import share, whole
@@ -28,6 +29,7 @@ from mssr_inference.device import choose_device
 from mssr_inference.draws import plan_draws
 from mssr_inference.networks import load_discriminator, load_generator
 from mssr_inference.pair_set import PairSet
+from mssr_model.noise_match import matched_shares, read_hr, read_real
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -41,8 +43,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--strength', nargs=2, type=share, metavar=('LOW', 'HIGH'),
                         help='share of what a generator does beyond bicubic downsampling, drawn for each LR photo: 0 '
                              'is bicubic, 1 all of it (default: 1 1)')
-    parser.add_argument('--noise', nargs=2, type=share, metavar=('LOW', 'HIGH'),
-                        help="share of a generator's noise, likewise (default: that of --strength)")
+    noise = parser.add_mutually_exclusive_group()
+    noise.add_argument('--noise', nargs=2, type=share, metavar=('LOW', 'HIGH'),
+                       help="share of a generator's noise, likewise (default: that of --strength)")
+    noise.add_argument('--noise-like', metavar='REAL',
+                       help='real LR photos, a folder or an .lmdb: as much noise as makes the LR photos as noisy')
     parser.add_argument('--seed', type=whole(0), default=0, help='default: 0')
     parser.add_argument('--lmdb', action='store_true', help='also as databases gt.lmdb and lq.lmdb')
     parser.add_argument('--no-hr', action='store_true', help='LR photos alone')
@@ -86,7 +91,7 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
     Returns:
         Failures of all ranks, and how many pictures there are.
     """
-    source = ImageSource(args.input.rstrip('/'), '-i', {'type': 'lmdb' if is_lmdb(args.input) else 'disk'})
+    source = ImageSource(args.input.rstrip('/'), '-i', backend(args.input))
     photos = [image.name for image in source.images]
     loaded = load_all(args)
     shares = {name: value for name, value in (('strength', args.strength), ('noise', args.noise)) if value}
@@ -97,6 +102,10 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
     if len(weights) != len(loaded):
         raise UserError(f'--weights gives {len(weights)} numbers for {len(loaded)} checkpoints; give one for each.')
     draws = plan_draws(photos, args.seed, args.draws, weights)
+    device = choose_device(own_device(args.device))
+    noise = [args.noise] * len(loaded)
+    if args.noise_like:
+        noise = shares['noise'] = noise_like(args, loaded, device)
     pairs = PairSet(args.output, {
         'seed': args.seed, 'draws': args.draws, 'scale': loaded[0].scale, 'precision': args.precision,
         'weights': weights, 'generators': [{'checkpoint': item.path.name, 'sha256': item.sha256,
@@ -106,9 +115,9 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
     if rank == 0:
         pairs.begin(draws, photos)
     wait(ranks)
-    device = choose_device(own_device(args.device))
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    degraders = [Degrader(item, device, args.precision, **shares) for item in loaded]
+    degraders = [Degrader(item, device, args.precision, args.strength, shares_of_noise)
+                 for item, shares_of_noise in zip(loaded, noise, strict=True)]
     discriminator = load_discriminator(args.distance_maps).net.to(device) if args.distance_maps else None
     work = Degradation(source, degraders, pairs, not args.no_hr, discriminator, device)
     mine = [draw for draw in draws if draw.photo % ranks == rank]
@@ -134,8 +143,22 @@ def load_all(args: argparse.Namespace) -> list:
     return loaded
 
 
-def is_lmdb(path: str) -> bool:
-    return path.rstrip('/').endswith('.lmdb')
+def noise_like(args: argparse.Namespace, loaded: list, device: torch.device) -> list[list[float] | None]:
+    """For each generator, shares of its noise with which its LR photos are as noisy as the real ones."""
+    hr, real = ({f'dataroot_{role}': path.rstrip('/'), 'io_backend': backend(path)}
+                for role, path in (('gt', args.input), ('lq', args.noise_like)))
+    hr, real = read_hr(hr, loaded[0].scale, '-i'), read_real(real, '--noise-like')
+    found = []
+    for item in loaded:
+        coding = JPEGCoding(item.jpeg_qualities).to(device) if item.jpeg_qualities else None
+        shares = matched_shares(item.net.to(device), hr, real, item.scale, args.strength or (1, 1), coding)
+        # The same call on another machine, whose last digits differ, continues the set.
+        found.append(shares and [round(share, 3) for share in shares])
+    return found
+
+
+def backend(path: str) -> dict[str, str]:
+    return {'type': 'lmdb' if path.rstrip('/').endswith('.lmdb') else 'disk'}
 
 
 def own_device(name: str) -> str:

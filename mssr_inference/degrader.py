@@ -1,5 +1,6 @@
 """A learned degradation as a function from a photo and a key to an LR photo."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import cv2
@@ -35,13 +36,13 @@ class Degrader:
         precision: ``fp32`` or ``fp64``.
         strength: least and largest share of what the generator does beyond bicubic downsampling, drawn for each photo
             (as ``train.lq_strength``); None: all of it.
-        noise: least and largest share of its noise, likewise (``train.lq_noise``); None: it belongs to what
-            ``strength`` is about.
+        noise: least and largest share of its noise, likewise (``train.lq_noise``), or shares at more quantiles
+            (:func:`mssr_model.noise_match.matched_shares`); None: noise belongs to what ``strength`` is about.
         cell: side of a cell in HR pixels, a multiple of the scale; for tests.
     """
 
     def __init__(self, loaded: Loaded, device: torch.device, precision: str = 'fp32',
-                 strength: tuple[float, float] | None = None, noise: tuple[float, float] | None = None,
+                 strength: Sequence[float] | None = None, noise: Sequence[float] | None = None,
                  cell: int = CELL):
         self.net = loaded.net.to(device, PRECISIONS[precision])
         self.scale, self.device, self.dtype, self.cell = loaded.scale, device, PRECISIONS[precision], cell
@@ -102,9 +103,9 @@ class Degrader:
 
     def _shares(self, key: str) -> tuple[float, float | None] | None:
         """Strength and share of noise of the draw ``key``; None: as the generator makes it."""
-        def drawn(limits, what):
-            least, most = limits
-            return least + (most - least) * keyed_number(f'{key}/{what}') / 2**63
+        def drawn(quantiles, what):
+            at = (len(quantiles) - 1) * keyed_number(f'{key}/{what}') / 2**63
+            return float(np.interp(at, range(len(quantiles)), quantiles))
 
         if not self.strength and not self.noise:
             return None

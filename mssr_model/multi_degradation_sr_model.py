@@ -9,7 +9,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from mssr_compat.checkpoint import read_weights
 from mssr_model.branch_monitor import BranchMonitor
 from mssr_model.frozen_degradation import build_frozen
-from mssr_model.noise_match import matched_shares
+from mssr_model.noise_match import matched_shares, read_hr, read_real
 from mssr_model.strength import draw_lq
 from mssr_model.training_mixin import TrainingMixin
 
@@ -39,7 +39,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
             self.load_branches()
         else:
             frozen = [self.build_degradation(k, g) for k, g in enumerate(opt['degradations'])]
-            self.noise_shares = [self.noise_share(G) for G in frozen]
+            self.noise_shares = self.shares_of_noise(frozen)
             self.degradations = [self.accelerate(G) for G in frozen]
 
     def build_degradation(self, k, options):
@@ -47,13 +47,14 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
         return build_frozen(k, options, lambda net, path, key: self.load_network(
             net, path, param_key='params_ema', key=key)).to(self.device)
 
-    def noise_share(self, G):
-        """Shares of a generator's noise to draw from, as :func:`mssr_model.strength.draw_lq` takes them."""
-        wanted = self.opt['train'].get('lq_noise')
+    def shares_of_noise(self, generators):
+        """For each generator the shares of its noise to draw, as :func:`mssr_model.strength.draw_lq` takes them."""
+        wanted, scale = self.opt['train'].get('lq_noise'), self.opt['scale']
         if wanted != 'auto':
-            return wanted
-        train_set, scale = self.opt['datasets']['train'], self.opt['scale']
-        return matched_shares(G, train_set, scale, self.lq_strength or [1, 1], self.coding)
+            return [wanted] * len(generators)
+        train_set = self.opt['datasets']['train']
+        hr, real = read_hr(train_set, scale), read_real(train_set)
+        return [matched_shares(G, hr, real, scale, self.lq_strength or [1, 1], self.coding) for G in generators]
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """A file with a single SR network (ESRGAN's, say) starts every branch."""

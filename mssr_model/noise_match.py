@@ -14,7 +14,7 @@ from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_arch.strength import mean_of_pair
 from mssr_metric.haar_distance import SMALLEST
 from mssr_metric.noise_level import noise_level
-from mssr_metric.photo_sets import as_8bit
+from mssr_metric.photo_sets import Photos, as_8bit
 from mssr_model.photo_pool import read_photos
 
 PHOTOS, SIDE = 96, 96  # of either kind that are looked at, and LR pixels of each
@@ -23,9 +23,20 @@ QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the photos' noise levels; beyond are
 TELLING = 1.25  # times as much, at least, has to be measured with all of the noise as without
 
 
+def read_hr(options: dict, scale: int, option: str | None = None) -> Photos:
+    """Clean HR photos for :func:`matched_shares`, of all that ``dataroot_gt`` of a data set has; see
+    :func:`mssr_model.photo_pool.read_photos`."""
+    return read_photos(options, 'gt', PHOTOS, SIDE * scale, SMALLEST * scale, scale, option)
+
+
+def read_real(options: dict, option: str | None = None) -> Photos:
+    """Real LR photos likewise, of ``dataroot_lq``."""
+    return read_photos(options, 'lq', PHOTOS, SIDE, SMALLEST, option=option)
+
+
 @torch.no_grad()
-def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence[float],
-                   coding: JPEGCoding | None) -> list[float] | None:  # fmt: skip
+def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength: Sequence[float] = (1, 1),
+                   coding: JPEGCoding | None = None) -> list[float] | None:  # fmt: skip
     """Shares of a generator's noise with which its LR photos are as noisy as the real ones.
 
     A discriminator compares crops of other scenes, which are less flat or flatter, and noise makes up for the
@@ -39,7 +50,8 @@ def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence
 
     Args:
         G: the generator, on any device.
-        train_set: the section ``datasets.train``, with ``dataroot_gt`` and ``dataroot_lq``.
+        hr: from :func:`read_hr`.
+        real: from :func:`read_real`; of the size that the HR photos will have.
         scale: HR size over LR size.
         strength: least and largest share of all that G does beyond noise (``train.lq_strength``); their mean counts.
         coding: what its LR goes through, on the same device.
@@ -47,17 +59,14 @@ def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence
     Returns:
         Shares at quantiles from the least noisy photos to the noisiest, ascending from 0 to 1 at most; None: G has no
         noise.
-
-    Raises:
-        UserError: photos are missing or too small.
     """
     if not G.num_noise:
         return None
     device = next(G.parameters()).device
     random = torch.Generator().manual_seed(0)
-    real = np.quantile([noise_level([x]) for x in read_photos(train_set, 'lq', PHOTOS, SIDE, SMALLEST)], QUANTILES)
+    wanted = np.quantile([noise_level([x]) for x in real], QUANTILES)
     levels = []
-    for y in read_photos(train_set, 'gt', PHOTOS, SIDE * scale, SMALLEST * scale, scale):
+    for y in hr:
         y = y[None].to(device)
         read, bicubic = what_is_read(G, y, scale), bicubic_downsample(y, scale)
         z = G.draw_noise(read, random)
@@ -69,12 +78,13 @@ def matched_shares(G: nn.Module, train_set: dict, scale: int, strength: Sequence
         levels.append([noise_level([as_8bit(x[0].cpu())]) for x in drawn])
     generated = np.maximum.accumulate(np.quantile(levels, QUANTILES, axis=0), axis=1)
     telling = np.flatnonzero(generated[:, -1] >= TELLING * generated[:, 0])
-    if not len(telling):  # such noise hardly matters: it stays as it is
-        telling, real = [0], generated[:, -1]
-    shares = [np.interp(real[k], generated[k], SHARES) for k in telling]
-    shares = np.maximum.accumulate(np.interp(range(len(QUANTILES)), telling, shares)).tolist()
+    shares = [np.interp(wanted[k], generated[k], SHARES) for k in telling]
+    if shares:
+        shares = np.maximum.accumulate(np.interp(range(len(QUANTILES)), telling, shares)).tolist()
+    else:  # noise that hardly matters stays as it is
+        shares = [1.0] * len(QUANTILES)
     get_root_logger().info(
-        f'{type(G).__name__}, noise on flat regions from quiet photos to noisy ones: real LR {_listed(real)} levels, '
+        f'{type(G).__name__}, noise on flat regions from quiet photos to noisy ones: real LR {_listed(wanted)} levels, '
         f'generated LR {_listed(generated[:, -1])}; shares of the noise that are drawn: {_listed(shares, 2)}')
     return shares
 

@@ -9,7 +9,8 @@ from mssr_data.decoding import CorruptImageError, to_rgb8
 from mssr_data.image_source import ImageSource
 
 
-def read_photos(options: dict, role: str, count: int, side: int, smallest: int = 1, multiple: int = 1) -> list[Tensor]:
+def read_photos(options: dict, role: str, count: int, side: int, smallest: int = 1, multiple: int = 1,
+                option: str | None = None) -> list[Tensor]:  # fmt: skip
     """Photos spread evenly over a training set, cut to their middle.
 
     Args:
@@ -20,6 +21,7 @@ def read_photos(options: dict, role: str, count: int, side: int, smallest: int =
         side: pixels a side to cut out, less where a photo has less.
         smallest: photos with less on a side are left out, as are those that cannot be decoded.
         multiple: height and width are cut to multiples of it.
+        option: what messages call the folder; None: its YAML key.
 
     Returns:
         (3, H, W) RGB in [0, 1], 8-bit values.
@@ -27,7 +29,7 @@ def read_photos(options: dict, role: str, count: int, side: int, smallest: int =
     Raises:
         UserError: the folder or LMDB is not there, or holds no such photo.
     """
-    option = f'datasets.train.dataroot_{role}'
+    option = option or f'datasets.train.dataroot_{role}'
     if not options.get(f'dataroot_{role}'):
         raise UserError(f'{option} is missing: the photos to measure on')
     source = ImageSource(options[f'dataroot_{role}'], option, options.get('io_backend') or {'type': 'disk'},

@@ -162,6 +162,33 @@ def test_strength_between_bicubic_and_the_generator(tmp_path, checkpoint, photos
             assert words in error and option in error
 
 
+def test_as_noisy_as_real_photos(tmp_path, checkpoint, photos, capsys):
+    """Where these have no noise, none is drawn; where they have more than the generator, all of it."""
+    random = np.random.default_rng(0)
+    for name, deviation in (('quiet', 0), ('loud', 60)):
+        for k in range(4):
+            noisy = picture(48, 64, seed=20) * 0 + 128 + deviation * random.standard_normal((48, 64, 3))
+            write_photo(tmp_path / name / f'{k}.png', noisy.clip(0, 255).astype(np.uint8))
+    folder_to_lmdb(tmp_path / 'loud', tmp_path / 'loud.lmdb')
+    for out, options in (('a', ['--noise-like', tmp_path / 'quiet']), ('b', ['--noise-like', tmp_path / 'loud']),
+                         ('c', ['--noise-like', tmp_path / 'loud.lmdb']), ('none', ['--noise', 0, 0]),
+                         ('all', ['--noise', 1, 1])):  # fmt: skip
+        assert run(checkpoint, photos, tmp_path / out, '--strength', 0, 1, *options) == 0
+    sets = {name: pictures(tmp_path / name) for name in ('a', 'b', 'c', 'none', 'all')}
+    assert same(sets['a'], sets['none']) and not same(sets['none'], sets['all'])
+    assert same(sets['b'], sets['all']) and same(sets['c'], sets['all'])
+    assert json.loads((tmp_path / 'b' / 'manifest.json').read_text())['settings']['noise'] == [[1.0] * 5]
+    capsys.readouterr()
+    again = ['--strength', 0, 1, '--noise-like']
+    assert run(checkpoint, photos, tmp_path / 'b', *again, tmp_path / 'loud') == 0
+    assert run(checkpoint, photos, tmp_path / 'b', *again, tmp_path / 'quiet') == 2
+    assert 'noise' in capsys.readouterr().err
+    assert run(checkpoint, photos, tmp_path / 'no', *again, tmp_path / 'nowhere') == 2
+    assert '--noise-like' in capsys.readouterr().err and not (tmp_path / 'no').exists()
+    with pytest.raises(SystemExit):
+        run(checkpoint, photos, tmp_path / 'no', '--noise', 0, 1, *again, tmp_path / 'loud')
+
+
 def test_damaged_photos_are_listed_and_the_others_degraded(tmp_path, checkpoint, capsys):
     write_photo(tmp_path / 'hr' / 'good.png', picture(40, 40))
     write_photo(tmp_path / 'hr' / 'tiny.png', picture(3, 40))

@@ -18,7 +18,7 @@ from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import as_8bit, as_photos
-from mssr_model.noise_match import matched_shares
+from mssr_model.noise_match import matched_shares, read_hr, read_real
 from mssr_model.strength import draw_lq
 
 
@@ -38,6 +38,10 @@ class Camera(nn.Module):
         return x + self.deviation * z[0]
 
 
+def shares_of(G, world, strength=(0, 1), coding=None):
+    return matched_shares(G, read_hr(world, 4), read_real(world), 4, strength, coding)
+
+
 def write_world(root, real, half=0):
     """Clean HR tiles and the other tiles as real LR photos; the section ``datasets.train``."""
     for role, images in (('gt', tiles(half)), ('lq', real)):
@@ -54,16 +58,16 @@ def world(tmp_path_factory):
 
 @pytest.mark.parametrize('levels', [8, 12, 24])
 def test_generated_photos_are_as_noisy_as_real_ones(world, levels):
-    shares = matched_shares(Camera(levels), world, 4, [0, 1], None)
+    shares = shares_of(Camera(levels), world)
     assert all(abs(share * levels - 6) < 1.5 for share in shares)
 
 
 def test_never_more_than_the_generators_noise(world):
-    assert matched_shares(Camera(3.0), world, 4, [1, 1], None) == [1] * 5
+    assert shares_of(Camera(3.0), world, [1, 1]) == [1] * 5
 
 
 def test_no_noise_where_real_photos_have_none(tmp_path):
-    shares = matched_shares(Camera(12.0), write_world(tmp_path, lr_photos(1, 'bicubic')), 4, [0, 1], None)
+    shares = shares_of(Camera(12.0), write_world(tmp_path, lr_photos(1, 'bicubic')))
     assert max(shares) < 0.2
 
 
@@ -71,7 +75,7 @@ def test_real_photos_that_are_not_alike(tmp_path):
     """Half of them quiet, half noisy: so are the draws."""
     real = [degrade(tile, k, noise=(1, 10)[k % 2]) for k, tile in enumerate(tiles(1))]
     world = write_world(tmp_path, real)
-    shares = matched_shares(Camera(12.0), world, 4, [0, 1], None)
+    shares = shares_of(Camera(12.0), world)
     assert shares[0] < 0.3 and shares[-1] > 0.65
     torch.manual_seed(0)
     drawn = [draw_lq(Camera(12.0), y[None], 4, [0, 1], shares)[0].detach() for y in 5 * as_photos(list(tiles(0)))]
@@ -89,40 +93,40 @@ def test_photos_without_flat_regions_do_not_tell(tmp_path):
     world = write_world(tmp_path, [degrade(image, k) for k, image in enumerate(photos(60))])
     for k, image in enumerate(photos(50)):
         write_photo(tmp_path / 'gt' / f'{k:03d}.png', image)
-    assert max(matched_shares(Camera(4.0), world, 4, [0, 1], None)) < 0.3
+    assert max(shares_of(Camera(4.0), world)) < 0.3
 
 
 def test_noise_that_is_never_seen_stays(world):
-    assert matched_shares(Camera(0.01), world, 4, [0, 1], None) == [1] * 5
+    assert shares_of(Camera(0.01), world) == [1] * 5
 
 
 def test_what_jpeg_takes_from_noise_is_given_back(tmp_path):
     """Photos of a quality of 60: the shares are those of the noise before JPEG."""
     real = [degrade(tile, k, noise=9, jpeg=60) for k, tile in enumerate(tiles(1))]
     world = write_world(tmp_path, real, half=1)
-    shares = matched_shares(Camera(18.0), world, 4, [0, 1], JPEGCoding([60]))
+    shares = shares_of(Camera(18.0), world, [0, 1], JPEGCoding([60]))
     assert abs(np.median(shares) * 18 - 9) < 3
-    assert np.median(matched_shares(Camera(18.0), world, 4, [0, 1], None)) * 18 < 5  # what is left of 9
+    assert np.median(shares_of(Camera(18.0), world)) * 18 < 5  # what is left of 9
 
 
 def test_the_same_each_time_and_no_random_number_of_trainings_is_used(world):
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    shares = matched_shares(Camera(12.0), world, 4, [0, 1], JPEGCoding([80, 90]))
+    shares = shares_of(Camera(12.0), world, [0, 1], JPEGCoding([80, 90]))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert matched_shares(Camera(12.0), world, 4, [0, 1], JPEGCoding([80, 90])) == shares
+    assert shares_of(Camera(12.0), world, [0, 1], JPEGCoding([80, 90])) == shares
 
 
 def test_a_generator_without_noise_has_no_share():
-    assert matched_shares(BicubicDegradation(), {}, 4, [0, 1], None) is None
+    assert matched_shares(BicubicDegradation(), [], [], 4) is None
 
 
 @pytest.mark.parametrize('side, message', [(None, 'dataroot_lq'), (4, 'has no photo of')])
 def test_photos_that_are_missing_or_too_small_are_named(tmp_path, side, message):
     world = write_world(tmp_path, [photo(1, side, side)] if side else [])
     with pytest.raises(UserError, match=message):
-        matched_shares(Camera(9.0), world, 4, [0, 1], None)
+        shares_of(Camera(9.0), world)
 
 
 def test_stage_2_draws_each_generators_shares(world, tmp_path, monkeypatch, caplog):
@@ -138,7 +142,7 @@ def test_stage_2_draws_each_generators_shares(world, tmp_path, monkeypatch, capl
     with caplog.at_level('INFO', logger='basicsr'):
         model = build_model(opt)
     assert len({line for line in caplog.text.splitlines() if 'noise on flat regions' in line}) == 2
-    expected = [matched_shares(G, world, 4, [0, 0.5], None) for G in model.degradations]
+    expected = [shares_of(G, world, [0, 0.5]) for G in model.degradations]
     assert model.noise_shares == expected and expected[0] != expected[1]
     step(model, 1, batch(1))
     assert np.isfinite(model.get_current_log()['l_sup_1'])
