@@ -106,6 +106,9 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
     noise = [args.noise] * len(loaded)
     if args.noise_like:
         noise = shares['noise'] = noise_like(args, loaded, device)
+        for item, drawn in zip(loaded, noise, strict=True) if rank == 0 else ():
+            text = ', '.join(f'{share:.2f}' for share in drawn) if drawn else 'it has none'
+            print(f'{item.path}: shares of its noise, from quiet photos to noisy ones: {text}')
     pairs = PairSet(args.output, {
         'seed': args.seed, 'draws': args.draws, 'scale': loaded[0].scale, 'precision': args.precision,
         'weights': weights, 'generators': [{'checkpoint': item.path.name, 'sha256': item.sha256,

@@ -178,7 +178,7 @@ def test_as_noisy_as_real_photos(tmp_path, checkpoint, photos, capsys):
     assert same(sets['a'], sets['none']) and not same(sets['none'], sets['all'])
     assert same(sets['b'], sets['all']) and same(sets['c'], sets['all'])
     assert json.loads((tmp_path / 'b' / 'manifest.json').read_text())['settings']['noise'] == [[1.0] * 5]
-    capsys.readouterr()
+    assert 'shares of its noise, from quiet photos to noisy ones: 1.00, 1.00' in capsys.readouterr().out
     again = ['--strength', 0, 1, '--noise-like']
     assert run(checkpoint, photos, tmp_path / 'b', *again, tmp_path / 'loud') == 0
     assert run(checkpoint, photos, tmp_path / 'b', *again, tmp_path / 'quiet') == 2
