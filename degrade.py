@@ -154,7 +154,7 @@ def noise_like(args: argparse.Namespace, loaded: list, device: torch.device) -> 
     found = []
     for item in loaded:
         coding = JPEGCoding(item.jpeg_qualities).to(device) if item.jpeg_qualities else None
-        shares = matched_shares(item.net.to(device), hr, real, item.scale, args.strength or (1, 1), coding)
+        shares = matched_shares(item.net.to(device), hr, real, item.scale, args.strength, coding)
         # The same call on another machine, whose last digits differ, continues the set.
         found.append(shares and [round(share, 3) for share in shares])
     return found

@@ -54,7 +54,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
             return [wanted] * len(generators)
         train_set = self.opt['datasets']['train']
         hr, real = read_hr(train_set, scale), read_real(train_set)
-        return [matched_shares(G, hr, real, scale, self.lq_strength or [1, 1], self.coding) for G in generators]
+        return [matched_shares(G, hr, real, scale, self.lq_strength, self.coding) for G in generators]
 
     def load_network(self, net, load_path, strict=True, param_key='params', key=None):
         """A file with a single SR network (ESRGAN's, say) starts every branch."""

@@ -11,7 +11,7 @@ from torch import nn
 from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.jpeg_coding import JPEGCoding
-from mssr_arch.strength import mean_of_pair
+from mssr_arch.strength import at_strength
 from mssr_metric.haar_distance import SMALLEST
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import Photos, as_8bit
@@ -35,7 +35,7 @@ def read_real(options: dict, option: str | None = None) -> Photos:
 
 
 @torch.no_grad()
-def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength: Sequence[float] = (1, 1),
+def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength: Sequence[float] | None = None,
                    coding: JPEGCoding | None = None) -> list[float] | None:  # fmt: skip
     """Shares of a generator's noise with which its LR photos are as noisy as the real ones.
 
@@ -53,7 +53,8 @@ def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength:
         hr: from :func:`read_hr`.
         real: from :func:`read_real`; of the size that the HR photos will have.
         scale: HR size over LR size.
-        strength: least and largest share of all that G does beyond noise (``train.lq_strength``); their mean counts.
+        strength: least and largest share of all that G does beyond noise (``train.lq_strength``), whose mean counts;
+            None: all of it.
         coding: what its LR goes through, on the same device.
 
     Returns:
@@ -65,15 +66,13 @@ def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength:
     device = next(G.parameters()).device
     random = torch.Generator().manual_seed(0)
     wanted = np.quantile([noise_level([x]) for x in real], QUANTILES)
+    every_share = torch.tensor(SHARES, device=device).view(-1, 1, 1, 1)
     levels = []
     for y in hr:
         y = y[None].to(device)
         read, bicubic = what_is_read(G, y, scale), bicubic_downsample(y, scale)
         z = G.draw_noise(read, random)
-        x = G(read, z)
-        mean = mean_of_pair(x, partial(G, read), z)
-        clean = torch.lerp(bicubic, mean, sum(strength) / 2)
-        drawn = (clean + share * (x - mean) for share in SHARES)  # as at_strength has it
+        drawn = at_strength(partial(G, read), z, bicubic, sum(strength or (1, 1)) / 2, every_share).split(1)
         drawn = (coding(x, random) if coding else x for x in drawn)
         levels.append([noise_level([as_8bit(x[0].cpu())]) for x in drawn])
     generated = np.maximum.accumulate(np.quantile(levels, QUANTILES, axis=0), axis=1)
