@@ -59,6 +59,23 @@ def test_noise_level_survives_texture():
     assert noise_level(as_lr(1, 'bicubic')) < 4
 
 
+@pytest.mark.parametrize('level', [0, 255])
+@pytest.mark.parametrize('size', [(96, 80), (65, 51)])
+def test_noise_that_is_cut_off_does_not_count(level, size):
+    """A blown sky, or a night's: flat, and without noise where the rest of the photo has it."""
+    photo = np.full((*size, 3), 100.0)
+    photo[:size[0] // 2] = level
+    photo += 8 * np.random.default_rng(0).standard_normal(photo.shape)
+    photo = photo.round().clip(0, 255)
+    assert noise_level(as_photos(photo)) == pytest.approx(8, rel=0.12)
+
+
+def test_the_noise_of_a_photo_that_reaches_black_everywhere_is_what_is_seen_of_it():
+    dark = (8 * np.random.default_rng(0).standard_normal((64, 64, 3))).round().clip(0, 255)
+    assert 2 < noise_level(as_photos(dark)) < 6
+    assert noise_level(as_photos(np.zeros((64, 64, 3)))) == 0
+
+
 def test_white_noise_has_a_flat_spectrum_of_its_power():
     noise = [0.5 + 10 / 255 * torch.randn(3, 96, 96) for _ in range(16)]
     spectrum = radial_spectrum(noise)
