@@ -21,6 +21,7 @@ from basicsr.utils import img2tensor, tensor2img
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
 
+from mssr_arch.degradation_base import what_is_read
 from mssr_arch.frequency_filters import build_filter
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
@@ -50,6 +51,11 @@ def read_pairs(root):
 
 def upscale_bicubic(lr):
     return imresize(lr[0], SCALE)[None].clamp(0, 1)
+
+
+def degrade(generator, hr, noise=None):
+    """One LR photo that a generator draws of an HR photo; ``noise=False``: without noise."""
+    return generator(what_is_read(generator, hr, SCALE), noise).clamp(0, 1)
 
 
 @torch.no_grad()
@@ -97,7 +103,7 @@ def describe_degradations(generators, pairs):
     for name, lrs, deviation in (('bicubic', bicubic, 0.0), ('real LR', real, None)):
         rows.append((name, lrs, deviation))
     for name, generator in zip(NAMES, generators, strict=True):
-        draws = [torch.cat([generator(hr).clamp(0, 1) for _ in range(8)]) for _, _, hr in pairs]
+        draws = [torch.cat([degrade(generator, hr) for _ in range(8)]) for _, _, hr in pairs]
         deviation = np.mean([draw.std(0).mean().item() * 255 for draw in draws])
         rows.append((name, [draw[:1] for draw in draws], deviation))
     return [
@@ -156,11 +162,11 @@ def draw_picture(results, figures, generators, pairs, path):
         [(crop(lr, 1, side), f'LR, {name.split("_")[0]}'), (crop(results['bicubic'][i], SCALE, side),
          f'bicubic, {psnr("bicubic")}'), (crop(results['ensemble'][i], SCALE, side), f'ensemble, {psnr("ensemble")}'),
          (crop(hr, SCALE, side), 'HR')],
-        [(crop(lr, 1, side), 'real LR'), *((crop(generators[k](hr).clamp(0, 1), 1, side), f'{NAMES[k]}, draw {draw}')
+        [(crop(lr, 1, side), 'real LR'), *((crop(degrade(generators[k], hr), 1, side), f'{NAMES[k]}, draw {draw}')
          for k, draw in ((0, 1), (0, 2), (best, 1)))],
     ]  # fmt: skip
     rows[1].append((crop(bicubic_downsample(hr, SCALE), 1, side), 'bicubic LR'))
-    rows[0].append((crop(generators[best](hr, noise=False).clamp(0, 1), 1, side), f'{NAMES[best]}, noise off'))
+    rows[0].append((crop(degrade(generators[best], hr, noise=False), 1, side), f'{NAMES[best]}, noise off'))
     canvas = Image.new('RGB', (5 * (size + 6) - 6, 2 * (size + 32) - 6), 'white')
     for y, row in enumerate(rows):
         for x, (image, label) in enumerate(row):
