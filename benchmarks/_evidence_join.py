@@ -9,9 +9,14 @@ from _evidence_report import CLAIMS, RULE, TITLES, summarize, table
 
 from mssr_compat.errors import UserError
 
+KEPT = ('size', 'machine', 'images', 'figures', 'generators')  # beside the world's name and numbers of photos
+
 
 def join(files: list[Path], out: Path) -> list[Path]:
     """Write ``tables.md`` and ``plot.svg`` of several runs into ``out``; returns their paths.
+
+    Beside them, ``WORLD.json`` of each has the figures of every image, from which all is computed; it can be joined
+    again, and tells nothing of the folders of the machine that it comes from.
 
     Raises:
         UserError: a file is no ``results.json`` of the benchmark, or two are of worlds of one name.
@@ -32,7 +37,24 @@ def join(files: list[Path], out: Path) -> list[Path]:
     paths = [out / 'tables.md', out / 'plot.svg']
     paths[0].write_text('\n'.join(tables(worlds)) + '\n', encoding='utf-8')
     paths[1].write_text(plot({name: results['figures'] for name, results in worlds.items()}), encoding='utf-8')
+    for name, results in worlds.items():
+        world = {key: results['world'].get(key) for key in ('name', 'counts')}
+        write_json(out / f'{name}.json', {'world': world, **{key: results.get(key) for key in KEPT}})
     return paths
+
+
+def write_json(path: Path, value: dict) -> None:
+    """As JSON proper: what is no finite number becomes null."""
+    def plain(item):
+        if isinstance(item, dict):
+            return {str(key): plain(inner) for key, inner in item.items()}
+        if isinstance(item, list | tuple):
+            return [plain(inner) for inner in item]
+        finite = not isinstance(item, float) or item - item == 0
+        return item if finite else None
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(plain(value), indent=1), encoding='utf-8')
 
 
 def tables(worlds: dict[str, dict]) -> list[str]:

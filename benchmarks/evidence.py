@@ -13,7 +13,6 @@ it was when the same command is given again. Results: OUT/results.md, results.js
 """
 
 import argparse
-import json
 import os
 import platform
 import shlex
@@ -27,7 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 import mssr_compat  # noqa: F401, I001  (shims before BasicSR's first import)
 import torch
-from _evidence_join import join
+from _evidence_join import join, write_json
 from _evidence_measure import Measurer, world_summary
 from _evidence_pictures import RULE, write_pictures
 from _evidence_plan import RECIPES, ROWS, SIZES, Part, Planner, as_text
@@ -56,7 +55,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--recipes', type=Path, default=RECIPES, metavar='FOLDER', help='option files to run')
     parser.add_argument('--renew', action='store_true', help='train parts anew whose options or photos have changed')
     parser.add_argument('--report-only', action='store_true', help='train nothing')
-    parser.add_argument('--join', nargs='+', type=Path, metavar='RESULTS', help='results.json of several worlds')
+    parser.add_argument('--join', nargs='+', type=Path, metavar='RESULTS',
+                        help='results.json of several worlds, or WORLD.json of a --join before')  # fmt: skip
     args = parser.parse_args(argv)
     if args.join:
         if args.world or args.known or not args.out:
@@ -187,20 +187,6 @@ def machine(threads: int) -> dict:
     device = torch.cuda.get_device_name() if on_gpu else f'{name}, {available_cores()} CPU cores'
     return {'device': device, 'threads': threads, 'python': platform.python_version(),
             'versions': {package: version(package) for package in PACKAGES}}  # fmt: skip
-
-
-def write_json(path: Path, value: dict) -> None:
-    """As JSON proper: what is no finite number becomes null."""
-    def plain(item):
-        if isinstance(item, dict):
-            return {str(key): plain(inner) for key, inner in item.items()}
-        if isinstance(item, list | tuple):
-            return [plain(inner) for inner in item]
-        finite = not isinstance(item, float) or item - item == 0
-        return item if finite else None
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain(value), indent=1), encoding='utf-8')
 
 
 def say(text: str) -> None:

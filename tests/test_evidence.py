@@ -205,6 +205,12 @@ def test_worlds_are_joined(run, tmp_path):
     text = (tmp_path / 'both' / 'tables.md').read_text()
     assert 'other <world>' in text and ROWS['oracle'].title in text
     assert 'other <world>' in {element.text for element in ET.parse(tmp_path / 'both' / 'plot.svg').getroot().iter()}
+    kept = sorted((tmp_path / 'both').glob('*.json'))
+    assert len(kept) == 2 and not any(str(run[0].parent) in file.read_text() for file in kept)
+    order = sorted(kept, key=lambda file: file.stem == 'other <world>')
+    assert evidence.main(['--join', *map(str, order), '--out', str(tmp_path / 'again')]) == 0
+    for name in ('tables.md', 'plot.svg', *(file.name for file in kept)):
+        assert (tmp_path / 'again' / name).read_bytes() == (tmp_path / 'both' / name).read_bytes()
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
