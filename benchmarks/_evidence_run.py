@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 from _evidence_plan import Part, as_text
@@ -18,6 +19,7 @@ from mssr_options.effective import effective_yaml
 ENTRY = Path(__file__).resolve().parent / '_evidence_entry.py'
 _ITERATION = re.compile(r'iter: +([\d,]+),')
 _PATIENCE = 120  # seconds in which a stopped process may save
+_PACE = 600  # seconds whose pace tells how long the rest will take
 
 
 class Runner:
@@ -37,6 +39,7 @@ class Runner:
         self.out, self.jobs, self.threads, self.renew = out, jobs, threads, renew
         self.running: dict[str, tuple[Part, subprocess.Popen, float]] = {}
         self.first: dict[str, int] = {}  # iteration at which the process of a part began
+        self.pace: deque[tuple[float, float]] = deque()  # (when, how much was done) of late
 
     def record(self, part: Part) -> dict:
         """What is known of a part; ``finished`` and ``seconds`` at least.
@@ -170,7 +173,7 @@ class Runner:
         return int(found[-1].replace(',', '')) if found else 0
 
     def _left(self, left: list[Part], done: set[str], expected: dict[str, float] | None, begun: float) -> str:
-        """``; about 20 min left``, by what was expected and how fast it went so far."""
+        """``; about 20 min left``, by what was expected and how fast it went of late: a pause is forgotten."""
         if not expected:
             return ''
         work = sum(expected[part.name] for part in left)
@@ -178,6 +181,13 @@ class Runner:
         for name, (part, *_) in self.running.items():
             first = self.first[name]
             behind += expected[name] * max(self._iteration(name) - first, 0) / max(part.iterations - first, 1)
-        if behind < 0.02 * work:
+        now = time.monotonic()
+        if not self.pace:
+            self.pace.append((begun, 0.0))
+        self.pace.append((now, behind))
+        while self.pace[1][0] <= now - _PACE:
+            self.pace.popleft()
+        since, before = self.pace[0]
+        if behind < 0.02 * work or behind <= before:
             return ''
-        return f'; about {as_text((work - behind) * (time.monotonic() - begun) / behind)} left'
+        return f'; about {as_text((work - behind) * (now - since) / (behind - before))} left'

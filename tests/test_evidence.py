@@ -329,6 +329,14 @@ def test_the_time_that_is_left_follows_the_pace(stand_in, monkeypatch):
     clock[0] += 60
     assert runner._left([one], set(), {'a': 500.0}, 1000.0) == '; about 60 s left'
 
+    clock[0] += 24 * 3600  # somebody held it for a day, and then lets it go on
+    runner._left([one], set(), {'a': 500.0}, 1000.0)
+    for iteration in (8, 9):
+        clock[0] += 400
+        (out / 'logs' / 'a.log').write_text(f'[epoch: 1, iter:       {iteration}, lr:(1e-3,)]\n')
+        left = runner._left([one], set(), {'a': 500.0}, 1000.0)
+    assert left == '; about 7 min left'
+
 
 # --- the plan -----------------------------------------------------------------------------------------------------
 
