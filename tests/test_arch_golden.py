@@ -19,12 +19,18 @@ def test_names_and_output(tag):
 
     fill_weights(network).eval()  # noise stays active in evaluation
     torch.manual_seed(item['torch_seed'])
+    x, expected = image(item['input_seed'], item['input_shape']), array(f'forward/{tag}')
     with torch.no_grad():
-        output = network(image(item['input_seed'], item['input_shape']))
-    if item['arch'] == 'Discriminator':
-        output = output.sigmoid()  # the published networks returned probabilities
-    tolerance = 1e-4 if item['arch'] == 'HAN' else 1e-5
-    assert relative_error(output, array(f'forward/{tag}')) < tolerance
+        output = network(x)
+        if item['arch'] != 'Discriminator':
+            assert relative_error(output, expected) < (1e-4 if item['arch'] == 'HAN' else 1e-5)
+            return
+        # The published networks returned probabilities. Instance norms magnify how a CPU rounds in float32, as the
+        # recording one did, too: exact is what agrees in float64 within what rounding does here.
+        exact = network.double()(x.double()).sigmoid()
+    rounding = relative_error(output.double().sigmoid(), exact)
+    assert rounding < 1e-4
+    assert relative_error(exact, expected.double()) < max(1e-5, 4 * rounding)
 
 
 @pytest.mark.parametrize(
