@@ -8,6 +8,7 @@ from _evidence_plot import plot
 from _evidence_report import CLAIMS, RULE, TITLES, summarize, table
 
 from mssr_compat.errors import UserError
+from mssr_model.experiment_record import plain
 
 KEPT = ('size', 'machine', 'images', 'figures', 'generators')  # beside the world's name and numbers of photos
 
@@ -45,14 +46,6 @@ def join(files: list[Path], out: Path) -> list[Path]:
 
 def write_json(path: Path, value: dict) -> None:
     """As JSON proper: what is no finite number becomes null."""
-    def plain(item):
-        if isinstance(item, dict):
-            return {str(key): plain(inner) for key, inner in item.items()}
-        if isinstance(item, list | tuple):
-            return [plain(inner) for inner in item]
-        finite = not isinstance(item, float) or item - item == 0
-        return item if finite else None
-
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(plain(value), indent=1), encoding='utf-8')
 

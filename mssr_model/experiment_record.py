@@ -18,7 +18,7 @@ BEST = 'net_g_best.json'  # in models/: the figures of net_g_best.pth
 def append_validation(folder: Path, entry: dict) -> None:
     """Add one validation to the record, with the time."""
     with open(folder / RECORD, 'a', encoding='utf-8') as file:
-        file.write(json.dumps(_plain({'time': time.time(), **entry})) + '\n')
+        file.write(json.dumps(plain({'time': time.time(), **entry})) + '\n')
 
 
 def read_validations(folder: Path) -> list[dict]:
@@ -81,16 +81,16 @@ def read_best(models: Path) -> dict | None:
 def write_best(models: Path, best: dict) -> None:
     """Replace them, whole or not at all."""
     aside = models / f'.{BEST}'
-    aside.write_text(json.dumps(_plain(best), indent=1) + '\n', encoding='utf-8')
+    aside.write_text(json.dumps(plain(best), indent=1) + '\n', encoding='utf-8')
     os.replace(aside, models / BEST)
 
 
-def _plain(value):
+def plain(value):
     """What JSON can hold: numbers of NumPy and torch as Python's, nan and infinity as null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, 'item'):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
