@@ -83,7 +83,8 @@ class Runner:
         """
         left = [part for part in parts if not self.record(part)['finished']]
         done = {part.name for part in parts} - {part.name for part in left}
-        waiting, told, begun = list(left), time.monotonic(), time.monotonic()
+        waiting, told = list(left), time.monotonic()
+        self.pace = deque([(told, 0.0)])
         try:
             while waiting or self.running:
                 for part in [p for p in waiting if set(p.needs) <= done]:
@@ -99,7 +100,7 @@ class Runner:
                     told = time.monotonic()
                     shown = ', '.join(f'{name} {self._iteration(name):,}/{part.iterations:,}'
                                       for name, (part, *_) in self.running.items())  # fmt: skip
-                    say(f'{len(done)} of {len(parts)} parts; {shown}{self._left(left, done, expected, begun)}')
+                    say(f'{len(done)} of {len(parts)} parts; {shown}{self._left(left, done, expected)}')
                 time.sleep(0.1)
         finally:
             self._stop()
@@ -172,7 +173,7 @@ class Runner:
             found = _ITERATION.findall(file.read().decode('utf-8', errors='replace'))
         return int(found[-1].replace(',', '')) if found else 0
 
-    def _left(self, left: list[Part], done: set[str], expected: dict[str, float] | None, begun: float) -> str:
+    def _left(self, left: list[Part], done: set[str], expected: dict[str, float] | None) -> str:
         """``; about 20 min left``, by what was expected and how fast it went of late: a pause is forgotten."""
         if not expected:
             return ''
@@ -182,8 +183,6 @@ class Runner:
             first = self.first[name]
             behind += expected[name] * max(self._iteration(name) - first, 0) / max(part.iterations - first, 1)
         now = time.monotonic()
-        if not self.pace:
-            self.pace.append((begun, 0.0))
         self.pace.append((now, behind))
         while self.pace[1][0] <= now - _PACE:
             self.pace.popleft()

@@ -324,17 +324,18 @@ def test_the_time_that_is_left_follows_the_pace(stand_in, monkeypatch):
     monkeypatch.setattr(_evidence_run.time, 'monotonic', lambda: clock[0])
     runner, one = Runner(out, 1, 1), Part('a', {'train': {'total_iter': 10}}, digest='x')
     runner.running['a'], runner.first['a'] = (one, None, clock[0]), 4
+    runner.pace.append((clock[0], 0.0))
     (out / 'logs').mkdir()
     (out / 'logs' / 'a.log').write_text('[epoch: 1, iter:       7, lr:(1e-3,)]\n')
     clock[0] += 60
-    assert runner._left([one], set(), {'a': 500.0}, 1000.0) == '; about 60 s left'
+    assert runner._left([one], set(), {'a': 500.0}) == '; about 60 s left'
 
     clock[0] += 24 * 3600  # somebody held it for a day, and then lets it go on
-    runner._left([one], set(), {'a': 500.0}, 1000.0)
+    runner._left([one], set(), {'a': 500.0})
     for iteration in (8, 9):
         clock[0] += 400
         (out / 'logs' / 'a.log').write_text(f'[epoch: 1, iter:       {iteration}, lr:(1e-3,)]\n')
-        left = runner._left([one], set(), {'a': 500.0}, 1000.0)
+        left = runner._left([one], set(), {'a': 500.0})
     assert left == '; about 7 min left'
 
 
