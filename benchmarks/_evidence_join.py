@@ -1,39 +1,46 @@
-"""One table and one plot of several worlds."""
+"""One table and one plot of several worlds, and of seeds that ran on several machines."""
 
 import json
 from pathlib import Path
 
+import numpy as np
 from _evidence_plan import ROWS
 from _evidence_plot import plot
 from _evidence_report import CLAIMS, RULE, TITLES, summarize, table
+from _evidence_statistics import seeds_note
 
 from mssr_compat.errors import UserError
 from mssr_model.experiment_record import plain
 
-KEPT = ('size', 'machine', 'images', 'figures', 'generators')  # beside the world's name and numbers of photos
+#: beside the world's name and numbers of photos
+KEPT = ('size', 'recipes', 'machine', 'images', 'figures', 'generators')
+SAME = 0.005  # dB by which figures of interpolation may differ between machines, by rounding
 
 
 def join(files: list[Path], out: Path) -> list[Path]:
     """Write ``tables.md`` and ``plot.svg`` of several runs into ``out``; returns their paths.
 
-    Beside them, ``WORLD.json`` of each has the figures of every image, from which all is computed; it can be joined
-    again, and tells nothing of the folders of the machine that it comes from.
+    Files of one world, with different seeds, become one. Beside the two, ``WORLD.json`` of each world has the figures
+    of every image, from which all is computed; it can be joined again, and tells nothing of the folders of the machine
+    that it comes from.
 
     Raises:
-        UserError: a file is no ``results.json`` of the benchmark, or two are of worlds of one name.
+        UserError: a file is no ``results.json`` of the benchmark, or two of one world cannot be one: they have a seed
+            of a row in common, or were not measured on the same photos, at the same size, from the same recipes.
     """
     worlds = {}
     for file in files:
         try:
             results = json.loads(file.read_text(encoding='utf-8'))
             name = results['world']['name']
-            if name in worlds:
-                raise UserError(f"--join: '{file}' is of a world '{name}', and so is one before it.")
-            worlds[name] = {**results, 'summary': summarize(results)}
+            worlds[name] = merged(worlds[name], results, file) if name in worlds else results
+        except UserError:
+            raise
         except OSError as error:
             raise UserError(f"--join: '{file}' cannot be read ({error.strerror}).") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"--join: '{file}' is no results.json of this benchmark.") from error
+    worlds = {name: {**results, 'summary': summarize(results)} for name, results in worlds.items()}
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / 'tables.md', out / 'plot.svg']
     paths[0].write_text('\n'.join(tables(worlds)) + '\n', encoding='utf-8')
@@ -42,6 +49,35 @@ def join(files: list[Path], out: Path) -> list[Path]:
         world = {key: results['world'].get(key) for key in ('name', 'counts')}
         write_json(out / f'{name}.json', {'world': world, **{key: results.get(key) for key in KEPT}})
     return paths
+
+
+def merged(one: dict, other: dict, file: Path) -> dict:
+    """``one`` with the seeds of ``other``, which comes from ``file``; a metric that either lacks is left out."""
+    name = one['world']['name']
+    first, second = (results['figures']['interpolation'][''] for results in (one, other))
+    for key, what in (('size', '--size'), ('recipes', 'option files'), ('images', 'validation images')):
+        if one.get(key) and other.get(key) and one[key] != other[key]:
+            raise UserError(f"--join: '{file}' has other {what} for the world '{name}' than a file before it.")
+    if not np.allclose(first['psnr_mssr'], second['psnr_mssr'], rtol=0, atol=SAME):
+        raise UserError(f"--join: '{file}' and a file before it have other photos in a world called '{name}'.")
+    shared = [metric for metric in first if metric in second]
+    figures = {row: _seeds(row, one, other, file, shared) for row in ROWS
+               if row in one['figures'] or row in other['figures']}  # fmt: skip
+    generators = {name: {**one['generators'].get(name, {}), **other['generators'].get(name, {})}
+                  for name in (*one['generators'], *other['generators'])}  # fmt: skip
+    devices = dict.fromkeys(results['machine']['device'] for results in (one, other))
+    return {**other, **one, 'figures': figures, 'generators': generators,
+            'machine': {**one['machine'], 'device': '; '.join(devices)}}  # fmt: skip
+
+
+def _seeds(row: str, one: dict, other: dict, file: Path, metrics: list[str]) -> dict:
+    """Figures of a row in ``metrics``, by seed."""
+    first, second = (results['figures'].get(row, {}) for results in (one, other))
+    twice = ', '.join(seed for seed in first if seed and seed in second)
+    if twice:
+        raise UserError(f"--join: '{file}' has seed {twice} of the row '{row}', and so has a file before it.")
+    found = {**second, **first}
+    return {seed: {metric: found[seed][metric] for metric in metrics} for seed in sorted(found)}
 
 
 def write_json(path: Path, value: dict) -> None:
@@ -61,7 +97,10 @@ def tables(worlds: dict[str, dict]) -> list[str]:
             gap = results['summary']['gap'].get(row)
             between = gap and row not in ('interpolation', 'bicubic', 'oracle')
             share = f', {gap["share"]:.0%} of the gap' if between else ''
-            cells.append(f'{_figure(found, "psnr_mssr", 2)}, {_figure(found, "ssim_mssr", 4)}{share}' if found else '–')
+            note = seeds_note(results['figures'], row) if found else ''
+            note = f' ({note})' if note else ''
+            cells.append(f'{_figure(found, "psnr_mssr", 2)}, {_figure(found, "ssim_mssr", 4)}{share}{note}'
+                         if found else '–')  # fmt: skip
         if any(cell != '–' for cell in cells):
             rows.append([f'{ROWS[row].title} (`{row}`)', *cells])
     lines = [*table(head, rows), '']

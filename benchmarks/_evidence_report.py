@@ -4,7 +4,7 @@ import math
 
 from _evidence_measure import LPIPS, METRICS
 from _evidence_plan import GENERATORS, ROWS, as_text
-from _evidence_statistics import gap_share, over_seeds, paired
+from _evidence_statistics import gap_share, over_seeds, paired, seeds_note
 from _evidence_transfer import BANDS
 from _evidence_truth import TRUTH_FIGURES
 
@@ -117,7 +117,8 @@ def _figures(results: dict) -> list[str]:
         if gap:
             share = summary['gap'].get(row)
             cells.append(f'{share["share"]:.0%} ({share["low"]:.0%} to {share["high"]:.0%})' if share else '–')
-        rows.append([f'{ROWS[row].title} (`{row}`)', *cells])
+        note = seeds_note(results['figures'], row)
+        rows.append([f'{ROWS[row].title} (`{row}`){note and ", "}{note}', *cells])
     notes = ['Means over the validation images, and over the seeds with their deviation where there are several. All '
              'rows but the first are ensembles of two equal networks with the same initial weights, crops, batches and '
              'iterations; `three` has three.']  # fmt: skip

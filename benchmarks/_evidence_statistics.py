@@ -43,18 +43,34 @@ def image_means(figures: Figures) -> np.ndarray:
     return np.mean([figures[seed] for seed in sorted(figures)], axis=0)
 
 
+def in_common(*figures: Figures) -> list[str]:
+    """The seeds that all have; what does not depend on a seed has all of them."""
+    return [seed for seed in sorted(set().union(*figures)) if all(seed in some or '' in some for some in figures)]
+
+
+def of_seed(figures: Figures, seed: str) -> np.ndarray:
+    """(images,) the figure of each image."""
+    return np.asarray(figures[seed if seed in figures else ''])
+
+
+def seeds_note(figures: dict[str, dict], row: str) -> str:
+    """``1 of 3 seeds`` where a row has fewer than another has; else nothing."""
+    have, most = (len([seed for seed in found if seed])
+                  for found in (figures[row], {seed for found in figures.values() for seed in found}))  # fmt: skip
+    return f'{have} of {most} seeds' if 0 < have < most else ''
+
+
 def paired(one: Figures, other: Figures, lower_is_better: bool = False) -> Difference | None:
     """``one`` minus ``other``, paired by image, seeds averaged first; Student's interval over the images.
 
     Seeds that only one of them has are left out, unless the other does not depend on a seed; None: they have none in
     common. With ``lower_is_better`` the sign is turned, so that above zero ``one`` is better.
     """
-    seeds = [seed for seed in sorted({*one, *other}) if all(seed in some or '' in some for some in (one, other))]
+    seeds = in_common(one, other)
     if not seeds:
         return None
     sign = -1 if lower_is_better else 1
-    differences = [sign * (np.asarray(one.get(seed, one.get(''))) - np.asarray(other.get(seed, other.get(''))))
-                   for seed in seeds]  # fmt: skip
+    differences = [sign * (of_seed(one, seed) - of_seed(other, seed)) for seed in seeds]
     by_seed = tuple(float(np.mean(difference)) for difference in differences)
     return replace(interval(np.mean(differences, axis=0)), by_seed=by_seed)
 
@@ -71,13 +87,15 @@ def interval(values: np.ndarray) -> Difference:
 def gap_share(row: Figures, floor: Figures, oracle: Figures) -> dict | None:
     """The part of the gap from ``floor`` to ``oracle`` that a row closes, from mean figures, in PSNR.
 
-    Its interval is that of a bootstrap over images (percentiles of 10,000 resamples, seed 0). None where the oracle is
-    not better than the floor with an interval above zero: there is no gap to close a part of.
+    Its interval is that of a bootstrap over images (percentiles of 10,000 resamples, seed 0). Of the seeds, those count
+    that all three have, as in ``paired``. None where the oracle is not better than the floor with an interval above
+    zero: there is no gap to close a part of.
     """
-    gap = paired(oracle, floor)
+    seeds = in_common(row, floor, oracle)
+    gap = paired(*({seed: of_seed(some, seed) for seed in seeds} for some in (oracle, floor)))
     if gap is None or gap.low <= 0:
         return None
-    means = np.stack([image_means(some) for some in (row, floor, oracle)])
+    means = np.stack([np.mean([of_seed(some, seed) for seed in seeds], axis=0) for some in (row, floor, oracle)])
     sample = np.random.default_rng(0).integers(means.shape[1], size=(10_000, means.shape[1]))
     drawn = means[:, sample].mean(-1)
     gaps = drawn[2] - drawn[1]

@@ -56,7 +56,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--renew', action='store_true', help='train parts anew whose options or photos have changed')
     parser.add_argument('--report-only', action='store_true', help='train nothing')
     parser.add_argument('--join', nargs='+', type=Path, metavar='RESULTS',
-                        help='results.json of several worlds, or WORLD.json of a --join before')  # fmt: skip
+                        help='results.json of several worlds or seeds, or WORLD.json of a --join before')  # fmt: skip
     args = parser.parse_args(argv)
     if args.join:
         if args.world or args.known or not args.out:

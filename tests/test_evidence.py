@@ -213,6 +213,57 @@ def test_worlds_are_joined(run, tmp_path):
         assert (tmp_path / 'again' / name).read_bytes() == (tmp_path / 'both' / name).read_bytes()
 
 
+def reseeded(results: dict, seed: str, shift: float = 0.0) -> dict:
+    """The same with another seed, whose figures are higher by ``shift``."""
+    results = json.loads(json.dumps(results))
+    for found in results['figures'].values():
+        if '' not in found:
+            found[seed] = {metric: [value + shift for value in values] for metric, values in found.pop('0').items()}
+    results['generators'] = {name: {seed: found['0']} for name, found in results['generators'].items()}
+    return results
+
+
+def test_seeds_of_several_machines_are_joined(run, tmp_path):
+    first = json.loads((run[0] / 'results.json').read_text())
+    second = reseeded(first, '1', shift=0.5)
+    second['machine']['device'] = 'another machine'
+    del second['figures']['bicubic']  # a row need not have all seeds
+    name, one, other = first['world']['name'], tmp_path / 'one.json', tmp_path / 'other.json'
+    one.write_text(json.dumps(first))
+    other.write_text(json.dumps(second))
+    assert evidence.main(['--join', str(one), str(other), '--out', str(tmp_path / 'out')]) == 0
+    merged = json.loads((tmp_path / 'out' / f'{name}.json').read_text())
+    assert {row: list(found) for row, found in merged['figures'].items()} == {
+        'interpolation': [''], 'bicubic': ['0'], 'probabilistic': ['0', '1'], 'oracle': ['0', '1']}  # fmt: skip
+    mean = np.mean(first['figures']['oracle']['0']['psnr_mssr']) + 0.25
+    text = (tmp_path / 'out' / 'tables.md').read_text()
+    assert f'{mean:.2f} ± 0.35' in text
+    assert re.search(r'`bicubic`\).*\(1 of 2 seeds\)', text) and text.count('of 2 seeds') == 1
+    assert merged['machine']['device'] == f'{first["machine"]["device"]}; another machine'
+    assert set(merged['generators']['deresnet']) == {'0', '1'}
+
+
+def move(values: list, by: float) -> None:
+    values[:] = [value + by for value in values]
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda results: None, "has seed 0 of the row 'bicubic'"),
+    (lambda results: results.update(size='gpu'), 'has other --size'),
+    (lambda results: results['recipes']['sr'].update(scale=2), 'has other option files'),
+    (lambda results: results['images'].reverse(), 'has other validation images'),
+    (lambda results: move(results['figures']['interpolation']['']['psnr_mssr'], 0.1), 'have other photos'),
+    (lambda results: results.update(figures=[]), 'other.json. is no results.json'),
+])  # fmt: skip
+def test_what_is_unlike_is_not_joined(run, tmp_path, capsys, change, words):
+    results = json.loads((run[0] / 'results.json').read_text())
+    change(results)
+    other = tmp_path / 'other.json'
+    other.write_text(json.dumps(results))
+    assert evidence.main(['--join', str(run[0] / 'results.json'), str(other), '--out', str(tmp_path / 'out')]) == 2
+    assert re.search(words, capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(('arguments', 'words'), [
     ([], 'either WORLD or --known'),
     (['WORLD', '--known', 'WORLD'], 'either WORLD or --known'),
@@ -583,6 +634,9 @@ def test_the_share_of_the_gap():
     assert found['share'] == pytest.approx(0.5) and found['low'] < 0.5 < found['high']
     assert gap_share(oracle, floor, oracle) == {'share': 1.0, 'low': 1.0, 'high': 1.0}
     assert gap_share(half, oracle, floor) is None
+    other = {'1': [0.0] * 4}
+    assert gap_share(half, {**floor, **other}, {**oracle, **other}) == found  # the seed in common
+    assert gap_share(other, floor, oracle) is None
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------
