@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from _evidence_plan import ROWS
 from _evidence_plot import plot
-from _evidence_report import CLAIMS, RULE, TITLES, summarize, table
+from _evidence_report import CLAIMS, RULE, TITLES, generator_tables, summarize, table
 from _evidence_statistics import seeds_note
 
 from mssr_compat.errors import UserError
@@ -87,7 +87,7 @@ def write_json(path: Path, value: dict) -> None:
 
 
 def tables(worlds: dict[str, dict]) -> list[str]:
-    """Lines of Markdown: figures of each row in each world, then the claims."""
+    """Lines of Markdown: figures of each row in each world, then the claims, then each world's generators."""
     head = ['PSNR (dB) and SSIM, protocol mssr', *(f'`{name}`' for name in worlds)]
     rows = []
     for row in ROWS:
@@ -113,7 +113,11 @@ def tables(worlds: dict[str, dict]) -> list[str]:
         if rows:
             head = [f'difference in {TITLES[metric]} (95 % interval)', *(f'`{name}`' for name in worlds)]
             lines += [*table(head, rows), '']
-    return [*lines, RULE]
+    lines.append(RULE)
+    for name, results in worlds.items():
+        if results['generators']:
+            lines += ['', f'## Stage 1, `{name}`', '', *generator_tables(results['generators'])]
+    return lines
 
 
 def _figure(found: dict, metric: str, digits: int) -> str:

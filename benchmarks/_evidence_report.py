@@ -82,7 +82,7 @@ def to_markdown(results: dict) -> str:
     lines += ['## Figures', '', *_figures(results), '', '## Differences', '', *_differences(summary), '']
     lines += ['## What holds', '', *statements(summary), '', RULE, '']
     if results['generators']:
-        lines += ['## Stage 1', '', *_generators(results['generators']), '']
+        lines += ['## Stage 1', '', *generator_tables(results['generators']), '']
     lines += ['## Pictures', '', '![PSNR and SSIM against interpolation](plot.svg)', '']
     lines += [f'![{name} image](pictures_{name}.png)\n' for name in results['shown']]
     return '\n'.join(lines)
@@ -134,7 +134,7 @@ def _differences(summary: dict) -> list[str]:
     return table(head, rows)
 
 
-def _generators(generators: dict) -> list[str]:
+def generator_tables(generators: dict) -> list[str]:
     """Figures against real LR of the training set and, in a known world, against the truth; means over the seeds."""
     def mean(found, *keys):
         values = []

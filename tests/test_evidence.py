@@ -238,6 +238,7 @@ def test_seeds_of_several_machines_are_joined(run, tmp_path):
     mean = np.mean(first['figures']['oracle']['0']['psnr_mssr']) + 0.25
     text = (tmp_path / 'out' / 'tables.md').read_text()
     assert f'{mean:.2f} ± 0.35' in text
+    assert '## Stage 1, `' in text and 'against the validation pairs' in text
     assert re.search(r'`bicubic`\).*\(1 of 2 seeds\)', text) and text.count('of 2 seeds') == 1
     assert merged['machine']['device'] == f'{first["machine"]["device"]}; another machine'
     assert set(merged['generators']['deresnet']) == {'0', '1'}
