@@ -1,7 +1,8 @@
 # make demo    install, then learn super-resolution from bundled photographs (both stages and the test)
-# make test    install, then lint and tests
+# make test    install, then lint and tests; make test JOBS=8 for eight at a time (each takes up to 1.5 GB)
 # make clean   remove what these two wrote
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -13,7 +14,7 @@ demo: install
 	$(BIN)/python scripts/demo.py
 
 test: install lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

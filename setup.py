@@ -26,7 +26,7 @@ setup(
         'lpips>=0.1.4',
     ],
     extras_require={
-        'test': ['pytest>=8', 'hypothesis>=6.100', 'ruff>=0.6'],
+        'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6'],
         'export': ['safetensors>=0.4', 'spandrel>=0.4', 'onnx>=1.17', 'onnxscript>=0.3', 'onnxruntime>=1.20'],
         'demo': ['gradio>=5'],
     },
