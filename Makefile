@@ -1,5 +1,5 @@
 # make demo    install, then learn super-resolution from bundled photographs (both stages and the test)
-# make test    install, then lint and tests; make test JOBS=8 for eight at a time (each takes up to 1.5 GB)
+# make test    install, then lint and tests; make test JOBS=8 for eight at a time
 # make clean   remove what these two wrote
 PYTHON ?= python3
 JOBS ?= 2
