@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from _evidence_plan import ROWS
 from _evidence_plot import plot
-from _evidence_report import CLAIMS, RULE, TITLES, generator_tables, summarize, table
+from _evidence_report import CLAIMS, RULE, TITLES, generator_tables, signed, summarize, table, with_deviation
 from _evidence_statistics import seeds_note
 
 from mssr_compat.errors import UserError
@@ -33,14 +33,14 @@ def join(files: list[Path], out: Path) -> list[Path]:
         try:
             results = json.loads(file.read_text(encoding='utf-8'))
             name = results['world']['name']
-            worlds[name] = merged(worlds[name], results, file) if name in worlds else results
+            joined = merged(worlds[name], results, file) if name in worlds else results
+            worlds[name] = {**joined, 'summary': summarize(joined)}
         except UserError:
             raise
         except OSError as error:
             raise UserError(f"--join: '{file}' cannot be read ({error.strerror}).") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"--join: '{file}' is no results.json of this benchmark.") from error
-    worlds = {name: {**results, 'summary': summarize(results)} for name, results in worlds.items()}
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / 'tables.md', out / 'plot.svg']
     paths[0].write_text('\n'.join(tables(worlds)) + '\n', encoding='utf-8')
@@ -63,8 +63,8 @@ def merged(one: dict, other: dict, file: Path) -> dict:
     shared = [metric for metric in first if metric in second]
     figures = {row: _seeds(row, one, other, file, shared) for row in ROWS
                if row in one['figures'] or row in other['figures']}  # fmt: skip
-    generators = {name: {**one['generators'].get(name, {}), **other['generators'].get(name, {})}
-                  for name in (*one['generators'], *other['generators'])}  # fmt: skip
+    generators = {generator: {**one['generators'].get(generator, {}), **other['generators'].get(generator, {})}
+                  for generator in (*one['generators'], *other['generators'])}  # fmt: skip
     devices = dict.fromkeys(results['machine']['device'] for results in (one, other))
     return {**other, **one, 'figures': figures, 'generators': generators,
             'machine': {**one['machine'], 'device': '; '.join(devices)}}  # fmt: skip
@@ -94,38 +94,31 @@ def tables(worlds: dict[str, dict]) -> list[str]:
         cells = []
         for results in worlds.values():
             found = results['summary']['rows'].get(row)
+            if not found:
+                cells.append('–')
+                continue
             gap = results['summary']['gap'].get(row)
             between = gap and row not in ('interpolation', 'bicubic', 'oracle')
             share = f', {gap["share"]:.0%} of the gap' if between else ''
-            note = seeds_note(results['figures'], row) if found else ''
+            note = seeds_note(results['figures'], row)
             note = f' ({note})' if note else ''
-            cells.append(f'{_figure(found, "psnr_mssr", 2)}, {_figure(found, "ssim_mssr", 4)}{share}{note}'
-                         if found else '–')  # fmt: skip
+            means = [with_deviation(found[metric], metric) for metric in ('psnr_mssr', 'ssim_mssr')]
+            cells.append(f'{", ".join(means)}{share}{note}')
         if any(cell != '–' for cell in cells):
             rows.append([f'{ROWS[row].title} (`{row}`)', *cells])
     lines = [*table(head, rows), '']
-    for metric, digits in (('psnr_mssr', 3), ('ssim_mssr', 4)):
+    for metric in ('psnr_mssr', 'ssim_mssr'):
         rows = []
         for claim in CLAIMS:
             found = [results['summary']['claims'].get(claim) for results in worlds.values()]
             if any(found):
-                rows.append([claim, *(_claim(one[metric], digits) if one else '–' for one in found)])
+                rows.append([claim, *(f'{signed(one[metric], metric)}: {one[metric]["verdict"]}' if one else '–'
+                                      for one in found)])  # fmt: skip
         if rows:
             head = [f'difference in {TITLES[metric]} (95 % interval)', *(f'`{name}`' for name in worlds)]
             lines += [*table(head, rows), '']
     lines.append(RULE)
     for name, results in worlds.items():
-        if results['generators']:
+        if results.get('generators'):
             lines += ['', f'## Stage 1, `{name}`', '', *generator_tables(results['generators'])]
     return lines
-
-
-def _figure(found: dict, metric: str, digits: int) -> str:
-    deviation = found[metric]['deviation']
-    shown = f' ± {deviation:.{digits}f}' if deviation == deviation else ''
-    return f'{found[metric]["mean"]:.{digits}f}{shown}'
-
-
-def _claim(found: dict, digits: int) -> str:
-    mean, low, high = (f'{found[key]:+.{digits}f}' for key in ('mean', 'low', 'high'))
-    return f'{mean} ({low} to {high}): {found["verdict"]}'

@@ -4,7 +4,7 @@ import math
 
 from _evidence_measure import LPIPS, METRICS
 from _evidence_plan import GENERATORS, ROWS, as_text
-from _evidence_statistics import gap_share, over_seeds, paired, seeds_note
+from _evidence_statistics import gap_share, over_seeds, paired, seeds_note, seeds_of
 from _evidence_transfer import BANDS
 from _evidence_truth import TRUTH_FIGURES
 
@@ -63,7 +63,7 @@ def summarize(results: dict) -> dict:
 def to_markdown(results: dict) -> str:
     """The whole report; ``results`` with its ``summary``."""
     world, summary = results['world'], results['summary']
-    seeds = sorted({seed for found in results['figures'].values() for seed in found if seed})
+    seeds = seeds_of(results['figures'])
     counts = ', '.join(f'{count} in `{role}`' for role, count in world['counts'].items())
     machine = results['machine']
     lines = [
@@ -92,7 +92,7 @@ def statements(summary: dict) -> list[str]:
     """A line for each claim."""
     lines = []
     for claim, found in summary['claims'].items():
-        parts = [f'{found[metric]["verdict"]} in {TITLES[metric].split(",")[0]}: {_signed(found[metric], metric)}'
+        parts = [f'{found[metric]["verdict"]} in {TITLES[metric].split(",")[0]}: {signed(found[metric], metric)}'
                  for metric in ('psnr_mssr', 'ssim_mssr', LPIPS) if metric in found]  # fmt: skip
         lines.append(f'- {claim}: {"; ".join(parts)}.')
     gap = summary['gap'].get('full')
@@ -113,12 +113,12 @@ def _figures(results: dict) -> list[str]:
     head = ['', *(TITLES[metric] for metric in metrics), *(['share of the gap'] if gap else [])]
     rows = []
     for row, figures in summary['rows'].items():
-        cells = [_with_deviation(figures[metric], metric) for metric in metrics]
+        cells = [with_deviation(figures[metric], metric) for metric in metrics]
         if gap:
             share = summary['gap'].get(row)
             cells.append(f'{share["share"]:.0%} ({share["low"]:.0%} to {share["high"]:.0%})' if share else '–')
         note = seeds_note(results['figures'], row)
-        rows.append([f'{ROWS[row].title} (`{row}`){note and ", "}{note}', *cells])
+        rows.append([f'{ROWS[row].title} (`{row}`){f", {note}" if note else ""}', *cells])
     notes = ['Means over the validation images, and over the seeds with their deviation where there are several. All '
              'rows but the first are ensembles of two equal networks with the same initial weights, crops, batches and '
              'iterations; `three` has three.']  # fmt: skip
@@ -128,7 +128,7 @@ def _figures(results: dict) -> list[str]:
 
 
 def _differences(summary: dict) -> list[str]:
-    rows = [[f'`{name}`', *(_signed(found[metric], metric) for metric in ('psnr_mssr', 'ssim_mssr', 'psnr_basicsr'))]
+    rows = [[f'`{name}`', *(signed(found[metric], metric) for metric in ('psnr_mssr', 'ssim_mssr', 'psnr_basicsr'))]
             for name, found in summary['differences'].items()]  # fmt: skip
     head = ['', 'PSNR, mssr (95 % interval)', 'SSIM, mssr (95 % interval)', 'PSNR, basicsr (95 % interval)']
     return table(head, rows)
@@ -192,13 +192,14 @@ def _digits(metric: str) -> int:
     return 2 if metric.startswith('psnr') else 4
 
 
-def _with_deviation(figure: dict, metric: str) -> str:
+def with_deviation(figure: dict, metric: str) -> str:
+    """``18.90 ± 0.01``; of one seed, ``18.90``."""
     deviation = figure['deviation']
     shown = '' if deviation is None or math.isnan(deviation) else f' ± {deviation:.{_digits(metric)}f}'
     return f'{figure["mean"]:.{_digits(metric)}f}{shown}'
 
 
-def _signed(found: dict, metric: str) -> str:
+def signed(found: dict, metric: str) -> str:
     """``+0.310 (+0.120 to +0.500)``"""
     digits = 3 if metric.startswith('psnr') else 4
     mean, low, high = (f'{found[key]:+.{digits}f}' for key in ('mean', 'low', 'high'))

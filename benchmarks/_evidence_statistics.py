@@ -53,10 +53,14 @@ def of_seed(figures: Figures, seed: str) -> np.ndarray:
     return np.asarray(figures[seed if seed in figures else ''])
 
 
+def seeds_of(figures: dict[str, dict]) -> list[str]:
+    """The seeds that any row has."""
+    return sorted({seed for found in figures.values() for seed in found if seed})
+
+
 def seeds_note(figures: dict[str, dict], row: str) -> str:
-    """``1 of 3 seeds`` where a row has fewer than another has; else nothing."""
-    have, most = (len([seed for seed in found if seed])
-                  for found in (figures[row], {seed for found in figures.values() for seed in found}))  # fmt: skip
+    """``1 of 3 seeds`` where a row lacks some that another has; else nothing, as for a row without seeds."""
+    have, most = len(seeds_of({row: figures[row]})), len(seeds_of(figures))
     return f'{have} of {most} seeds' if 0 < have < most else ''
 
 
@@ -92,10 +96,11 @@ def gap_share(row: Figures, floor: Figures, oracle: Figures) -> dict | None:
     zero: there is no gap to close a part of.
     """
     seeds = in_common(row, floor, oracle)
-    gap = paired(*({seed: of_seed(some, seed) for seed in seeds} for some in (oracle, floor)))
+    row, floor, oracle = ({seed: of_seed(some, seed) for seed in seeds} for some in (row, floor, oracle))
+    gap = paired(oracle, floor)
     if gap is None or gap.low <= 0:
         return None
-    means = np.stack([np.mean([of_seed(some, seed) for seed in seeds], axis=0) for some in (row, floor, oracle)])
+    means = np.stack([image_means(some) for some in (row, floor, oracle)])
     sample = np.random.default_rng(0).integers(means.shape[1], size=(10_000, means.shape[1]))
     drawn = means[:, sample].mean(-1)
     gaps = drawn[2] - drawn[1]

@@ -265,6 +265,13 @@ def test_what_is_unlike_is_not_joined(run, tmp_path, capsys, change, words):
     assert re.search(words, capsys.readouterr().err)
 
 
+@pytest.mark.parametrize('text', ['{', '[]', '{"world": {"name": "x"}}', '{"world": {"name": "x"}, "figures": []}'])
+def test_what_is_no_results_json_is_named(tmp_path, capsys, text):
+    (tmp_path / 'other.json').write_text(text)
+    assert evidence.main(['--join', str(tmp_path / 'other.json'), '--out', str(tmp_path / 'out')]) == 2
+    assert 'other.json' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('arguments', 'words'), [
     ([], 'either WORLD or --known'),
     (['WORLD', '--known', 'WORLD'], 'either WORLD or --known'),
