@@ -22,6 +22,7 @@ import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
 from mssr_data.image_source import ImageSource
+from mssr_degradation.noise_match import matched_shares, read_hr, read_real
 from mssr_inference.command_line import share, whole
 from mssr_inference.degrader import PRECISIONS, Degrader
 from mssr_inference.degrading import Degradation
@@ -29,7 +30,6 @@ from mssr_inference.device import choose_device
 from mssr_inference.draws import plan_draws
 from mssr_inference.networks import load_discriminator, load_generator
 from mssr_inference.pair_set import PairSet
-from mssr_model.noise_match import matched_shares, read_hr, read_real
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

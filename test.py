@@ -7,7 +7,7 @@ import mssr_data  # noqa: F401
 import mssr_loss  # noqa: F401
 import mssr_metric  # noqa: F401
 import mssr_model  # noqa: F401
-from mssr_compat.pipeline import test
+from mssr_train.pipeline import test
 
 if __name__ == '__main__':
     test(str(Path(__file__).resolve().parent))

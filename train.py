@@ -7,7 +7,7 @@ import mssr_data  # noqa: F401
 import mssr_loss  # noqa: F401
 import mssr_metric  # noqa: F401
 import mssr_model  # noqa: F401
-from mssr_compat.pipeline import train
+from mssr_train.pipeline import train
 
 if __name__ == '__main__':
     train(str(Path(__file__).resolve().parent))

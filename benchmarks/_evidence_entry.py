@@ -19,7 +19,7 @@ import mssr_data  # noqa: F401
 import mssr_loss  # noqa: F401
 import mssr_metric  # noqa: F401
 import mssr_model  # noqa: F401
-from mssr_compat import pipeline
+from mssr_train import pipeline
 
 
 def main():

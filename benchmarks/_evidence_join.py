@@ -10,7 +10,7 @@ from _evidence_report import CLAIMS, RULE, TITLES, generator_tables, signed, sum
 from _evidence_statistics import seeds_note
 
 from mssr_compat.errors import UserError
-from mssr_model.experiment_record import plain
+from mssr_monitor.experiment_record import plain
 
 #: beside the world's name and numbers of photos
 KEPT = ('size', 'recipes', 'machine', 'images', 'figures', 'generators')

@@ -12,12 +12,12 @@ from _evidence_world import SCALE, World, read_rgb, read_tensor, write_rgb
 from basicsr.utils.matlab_functions import imresize
 
 from mssr_compat.errors import UserError
+from mssr_degradation.file_coding import build_coding
 from mssr_inference.networks import load_generator
 from mssr_loss.backbone import BACKBONES, local_weights
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
 from mssr_metric.protocols import PROTOCOLS
-from mssr_model.file_coding import build_coding
-from mssr_model.generator_study import GeneratorStudy
+from mssr_monitor.generator_study import GeneratorStudy
 
 LPIPS = 'lpips'
 METRICS = [f'{metric}_{protocol}' for protocol in PROTOCOLS for metric in ('psnr', 'ssim')]

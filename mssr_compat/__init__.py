@@ -1,7 +1,7 @@
 """What keeps BasicSR 1.4.2 working on today's stack; every package of the plugin imports this one first.
 
 Importing it applies the shims that must precede BasicSR's first import. The patches of BasicSR's own pipeline
-are in :mod:`mssr_compat.pipeline`, which the entry points use.
+are in :mod:`mssr_train.pipeline`, which the entry points use.
 """
 
 import warnings

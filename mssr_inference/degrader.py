@@ -37,7 +37,7 @@ class Degrader:
         strength: least and largest share of what the generator does beyond bicubic downsampling, drawn for each photo
             (as ``train.lq_strength``); None: all of it.
         noise: least and largest share of its noise, likewise (``train.lq_noise``), or shares at more quantiles
-            (:func:`mssr_model.noise_match.matched_shares`); None: noise belongs to what ``strength`` is about.
+            (:func:`mssr_degradation.noise_match.matched_shares`); None: noise belongs to what ``strength`` is about.
         cell: side of a cell in HR pixels, a multiple of the scale; for tests.
     """
 

@@ -9,8 +9,8 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import mean_of_pair
-from mssr_model.degradation_monitor import DegradationMonitor
 from mssr_model.training_mixin import TrainingMixin
+from mssr_monitor.degradation_monitor import DegradationMonitor
 
 
 @MODEL_REGISTRY.register()
@@ -25,8 +25,8 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
     compares generated with real LR crops, of other scenes), ``relativistic`` (RaGAN for D), ``gp_opt`` (WGAN's
     penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations), ``optim_g.noise_lr`` (rate of the
     noise weights), ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see
-    :mod:`mssr_model.file_coding`), ``content_antithetic`` (colour and perceptual loss judge the mean of the draws for
-    z and -z, in which noise cancels and all else stays, so that they do not punish noise).
+    :mod:`mssr_degradation.file_coding`), ``content_antithetic`` (colour and perceptual loss judge the mean of the draws
+    for z and -z, in which noise cancels and all else stays, so that they do not punish noise).
     """
 
     def init_training_settings(self):

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_compat.errors import UserError
-from mssr_model.file_coding import build_coding
-from mssr_model.frozen_degradation import build_frozen
-from mssr_model.strength import draw_lq
+from mssr_degradation.file_coding import build_coding
+from mssr_degradation.frozen_degradation import build_frozen
+from mssr_degradation.strength import draw_lq
 from mssr_model.training_mixin import TrainingMixin
 
 
@@ -21,7 +21,7 @@ class LearnedDegradation:
     photo by one of them, chosen at random; the data set needs to give ``gt`` alone (``CleanImageDataset``).
     Validation takes ``lq`` as it comes. ``train.lq_round`` (default true) clamps the draws and rounds them to 8 bits,
     as files are; ``train.lq_jpeg`` (lowest and highest quality) sends them through JPEG first; before that,
-    ``train.lq_strength`` and ``lq_noise`` move them towards the bicubic LR (:mod:`mssr_model.strength`).
+    ``train.lq_strength`` and ``lq_noise`` move them towards the bicubic LR (:mod:`mssr_degradation.strength`).
     """
 
     is_validating = False

@@ -7,11 +7,11 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_compat.checkpoint import read_weights
-from mssr_model.branch_monitor import BranchMonitor
-from mssr_model.frozen_degradation import build_frozen
-from mssr_model.noise_match import matched_shares, read_hr, read_real
-from mssr_model.strength import draw_lq
+from mssr_degradation.frozen_degradation import build_frozen
+from mssr_degradation.noise_match import matched_shares, read_hr, read_real
+from mssr_degradation.strength import draw_lq
 from mssr_model.training_mixin import TrainingMixin
+from mssr_monitor.branch_monitor import BranchMonitor
 
 
 @MODEL_REGISTRY.register()
@@ -25,9 +25,9 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
 
     Options under ``train``: ``pixel_opt`` (supervised), ``collab_opt``, ``adapt_opt`` and ``feature_opt`` (a loss each;
     without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
-    ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see :mod:`mssr_model.file_coding`),
+    ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see :mod:`mssr_degradation.file_coding`),
     ``lq_strength``, ``lq_noise`` (generated LR between bicubic LR and what the generator makes: see
-    :mod:`mssr_model.strength`; ``lq_noise: auto``: as noisy as real LR, see :mod:`mssr_model.noise_match`),
+    :mod:`mssr_degradation.strength`; ``lq_noise: auto``: as noisy as real LR, see :mod:`mssr_degradation.noise_match`),
     ``lq_round`` (generated LR clamped and rounded to 8 bits), ``lq_refresh`` (draw anew every so many iterations).
     """
 
@@ -48,7 +48,7 @@ class MultiDegradationSRModel(BranchMonitor, TrainingMixin, SRModel):
             net, path, param_key='params_ema', key=key)).to(self.device)
 
     def shares_of_noise(self, generators):
-        """For each generator the shares of its noise to draw, as :func:`mssr_model.strength.draw_lq` takes them."""
+        """For each generator the shares of its noise, as :func:`mssr_degradation.strength.draw_lq` takes them."""
         wanted, scale = self.opt['train'].get('lq_noise'), self.opt['scale']
         if wanted != 'auto':
             return [wanted] * len(generators)

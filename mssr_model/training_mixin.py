@@ -4,12 +4,12 @@ from copy import deepcopy
 
 from mssr_arch.degradation_base import what_is_read
 from mssr_compat.checkpoint import load_into, read_weights
+from mssr_degradation.file_coding import build_coding
 from mssr_model.acceleration import AccelerationMixin
-from mssr_model.file_coding import build_coding
 from mssr_model.lr_schedule import LinearDecayLR
 from mssr_model.saving import SavingMixin
 from mssr_model.stepping import SteppingMixin
-from mssr_model.validation import ValidationMixin
+from mssr_monitor.validation import ValidationMixin
 
 
 class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMixin):

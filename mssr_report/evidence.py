@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 from mssr_compat.errors import UserError
 from mssr_metric.degradation_figures import Figures
-from mssr_model.experiment_record import read_pictures
+from mssr_monitor.experiment_record import read_pictures
 from mssr_report.experiment import Experiment
 
 SR_PHOTOS, SR_SIDE = 3, 96  # LR photos, and pixels a side, that are super-resolved for a run without validation
@@ -20,7 +20,7 @@ NEEDED = {  # of kept pictures, by stage; where some are missing, they are made 
 
 @dataclass
 class Evidence:
-    """Arrays as :mod:`mssr_model.generator_study` and :mod:`mssr_model.branch_monitor` name them, and where from."""
+    """Arrays as ``generator_study`` and ``branch_monitor`` of :mod:`mssr_monitor` name them, and where from."""
 
     pictures: dict[str, np.ndarray]
     source: str  #: a sentence
@@ -49,10 +49,10 @@ def find_evidence(experiment: Experiment) -> tuple[Evidence | None, str]:
 
 
 def _degrade(experiment: Experiment):
+    from mssr_degradation.file_coding import build_coding
     from mssr_inference.networks import load_generator
-    from mssr_model.file_coding import build_coding
-    from mssr_model.generator_study import GeneratorStudy
-    from mssr_model.pictures import as_arrays
+    from mssr_monitor.generator_study import GeneratorStudy
+    from mssr_monitor.pictures import as_arrays
 
     options = experiment.options
     net = load_generator(experiment.checkpoint).net
@@ -64,9 +64,9 @@ def _degrade(experiment: Experiment):
 
 @torch.no_grad()
 def _restore(experiment: Experiment):
+    from mssr_data.photo_pool import read_photos
     from mssr_inference.networks import load_upscaler
-    from mssr_model.photo_pool import read_photos
-    from mssr_model.pictures import as_arrays
+    from mssr_monitor.pictures import as_arrays
 
     net = load_upscaler(experiment.checkpoint).net
     pictures = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from mssr_compat.errors import UserError
-from mssr_model.experiment_record import read_best, read_validations
+from mssr_monitor.experiment_record import read_best, read_validations
 from mssr_report.training_log import TrainingLog, read_logs
 
 QUIET = 120  # seconds without a log line, or ten intervals between lines, after which a run is not running any more

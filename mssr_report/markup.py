@@ -8,7 +8,7 @@ from pathlib import PurePath
 import cv2
 import numpy as np
 
-from mssr_model.pictures import heat  # one palette for TensorBoard and report
+from mssr_monitor.pictures import heat  # one palette for TensorBoard and report
 
 JPEG_FROM = 256 * 256  # pixels, from which a photo is kept as JPEG: a page of large PNGs would be too large to mail
 

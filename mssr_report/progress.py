@@ -2,7 +2,7 @@
 
 import math
 
-from mssr_model.branch_monitor import loss_shares
+from mssr_monitor.branch_monitor import loss_shares
 from mssr_report.charts import Line, line_chart
 from mssr_report.experiment import Experiment
 from mssr_report.markup import exact, note, row, section, table, text

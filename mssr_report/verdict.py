@@ -3,7 +3,7 @@
 import math
 
 from mssr_metric.degradation_figures import Figures
-from mssr_model.collapse_warnings import EARLY, State, collapse_warnings, loudness
+from mssr_monitor.collapse_warnings import EARLY, State, collapse_warnings, loudness
 from mssr_report.evidence import Evidence
 from mssr_report.experiment import Experiment
 from mssr_report.markup import exact, note, number, text

@@ -16,7 +16,7 @@ import mssr_metric  # noqa: F401
 import mssr_model  # noqa: F401
 from data_tools import photo, write_folder, write_photo
 from model_options import ADAM, TINY_DERESNET, TINY_RRDB
-from mssr_compat import pipeline
+from mssr_train import pipeline
 from option_tools import write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,7 +125,7 @@ import sys
 sys.path[:0] = {paths!r}
 import mssr_arch, mssr_data, mssr_loss, mssr_metric, mssr_model
 import torch
-from mssr_compat.pipeline import train
+from mssr_train.pipeline import train
 torch.set_num_threads(1)
 {before}
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""The package as a whole: imports run one way, names are registered, networks compile."""
+"""The package as a whole: its imports, names that are registered, networks that compile."""
 
 import ast
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_rooms import imported
 
 import mssr_arch
 from mssr_arch import (
@@ -22,15 +23,6 @@ PACKAGE = Path(mssr_arch.__file__).parent
 ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'pytorch_wavelets', 'torch'} | sys.stdlib_module_names
 NAMES = {'BicubicDegradation', 'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble',
          'WaveletDiscriminator'}
-
-
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f'{path.name} has a relative import'
-            yield node.module
 
 
 def test_networks_import_only_what_they_may():

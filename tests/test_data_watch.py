@@ -2,8 +2,8 @@
 
 import pytest
 
-from mssr_compat import data_watch
-from mssr_compat.data_watch import DataWatch
+from mssr_train import data_watch
+from mssr_train.data_watch import DataWatch
 
 
 @pytest.fixture

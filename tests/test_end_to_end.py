@@ -16,7 +16,7 @@ import mssr_metric  # noqa: F401
 import mssr_model  # noqa: F401
 from backbone_tools import write_backbone
 from data_tools import folder_to_lmdb, write_folder, write_photo
-from mssr_compat import pipeline
+from mssr_train import pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGE1 = sorted(path.name for path in (ROOT / 'options').glob('train_degradation_*.yml'))

@@ -18,10 +18,11 @@ from data_tools import write_folder
 from model_options import stage1_options
 from mssr_compat.checkpoint import read_weights
 from mssr_compat.errors import UserError
+from mssr_data.photo_pool import read_photos
 from mssr_metric import FIGURES, Figures
-from mssr_model.branch_monitor import loss_shares
-from mssr_model.collapse_warnings import State, collapse_warnings
-from mssr_model.experiment_record import (
+from mssr_monitor.branch_monitor import loss_shares
+from mssr_monitor.collapse_warnings import State, collapse_warnings
+from mssr_monitor.experiment_record import (
     append_validation,
     read_best,
     read_pictures,
@@ -29,10 +30,9 @@ from mssr_model.experiment_record import (
     write_best,
     write_pictures,
 )
-from mssr_model.generator_study import GeneratorStudy
-from mssr_model.observed_validation import ObservedValidation
-from mssr_model.photo_pool import read_photos
-from mssr_model.pictures import heat, side_by_side
+from mssr_monitor.generator_study import GeneratorStudy
+from mssr_monitor.observed_validation import ObservedValidation
+from mssr_monitor.pictures import heat, side_by_side
 
 assert mssr_model  # registers
 
@@ -100,7 +100,7 @@ def test_stage2_compares_its_branches(runs):  # noqa: F811
 def warnings(monkeypatch):
     """What the log of a training warns of its branches."""
     texts = []
-    monkeypatch.setattr('mssr_model.branch_monitor.get_root_logger', lambda: type('L', (), {'warning': texts.append}))
+    monkeypatch.setattr('mssr_monitor.branch_monitor.get_root_logger', lambda: type('L', (), {'warning': texts.append}))
     return texts
 
 

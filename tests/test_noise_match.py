@@ -16,10 +16,10 @@ from model_options import stage2_options
 from mssr_arch import BicubicDegradation
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
+from mssr_degradation.noise_match import matched_shares, read_hr, read_real
+from mssr_degradation.strength import draw_lq
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import as_8bit, as_photos
-from mssr_model.noise_match import matched_shares, read_hr, read_real
-from mssr_model.strength import draw_lq
 
 
 class Camera(nn.Module):

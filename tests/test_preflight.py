@@ -11,8 +11,8 @@ from basicsr.utils.logger import initialized_logger
 
 from data_tools import folder_to_lmdb, photo, write_folder, write_photo
 from mssr_compat.errors import UserError
-from mssr_compat.pipeline import train
-from mssr_options.preflight import run_preflight
+from mssr_train.pipeline import train
+from mssr_train.preflight import run_preflight
 from option_tools import DERESNET, put, stage_1, stage_2, test_options, write
 
 
@@ -180,7 +180,7 @@ def test_out_of_memory(world, capsys, monkeypatch):
     def fail(*args, **kwargs):
         raise torch.OutOfMemoryError('CUDA out of memory')
 
-    monkeypatch.setattr('mssr_options.trial.build_model', fail)
+    monkeypatch.setattr('mssr_train.trial.build_model', fail)
     _, problems = report_of(stage_1(), world, capsys)
     assert 'does not fit into memory; lower datasets.train.batch_size_per_gpu' in problems
 
@@ -189,7 +189,7 @@ def test_errors_in_other_peoples_code_are_located(world, capsys, monkeypatch):
     def fail(*args, **kwargs):
         raise KeyError('odd')
 
-    monkeypatch.setattr('mssr_options.trial.build_model', fail)
+    monkeypatch.setattr('mssr_train.trial.build_model', fail)
     _, problems = report_of(stage_1(), world, capsys)
     assert "KeyError: 'odd' (test_preflight.py:" in problems
 

@@ -17,7 +17,7 @@ from resume_tools import train
 
 import report
 from mssr_compat.errors import UserError
-from mssr_model.experiment_record import read_pictures, write_pictures
+from mssr_monitor.experiment_record import read_pictures, write_pictures
 from mssr_report.charts import Line, bar_chart, line_chart
 from mssr_report.experiment import read_experiment
 from mssr_report.markup import data_uri, exact, number, short_path, text

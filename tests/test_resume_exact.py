@@ -139,7 +139,7 @@ def test_from_an_option_file_inside_the_experiment_and_another_folder(monkeypatc
     folder = experiment(tmp_path, 'stage2')
     monkeypatch.chdir(folder / 'models')
     monkeypatch.setattr('sys.argv', ['train.py', '-opt', '../stage2.yml', '--auto_resume'])
-    from mssr_compat import pipeline
+    from mssr_train import pipeline
     pipeline.train(str(tmp_path))
     assert_same_end(experiment(undisturbed, 'stage2'), folder, 12)
     assert [path.name for path in folder.parent.iterdir()] == ['stage2']

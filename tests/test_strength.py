@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mssr_arch import DeResnet
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import at_strength
-from mssr_model.strength import draw_lq
+from mssr_degradation.strength import draw_lq
 
 
 def photos(seed, shape):

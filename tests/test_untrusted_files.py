@@ -14,8 +14,8 @@ import degrade
 import inference
 from data_tools import photo, write_folder, write_photo
 from inference_tools import generator_checkpoint
-from mssr_compat import pipeline
-from mssr_model.experiment_record import read_pictures
+from mssr_monitor.experiment_record import read_pictures
+from mssr_train import pipeline
 from option_tools import write
 
 

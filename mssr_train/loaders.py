@@ -9,8 +9,8 @@ import basicsr.train
 import cv2
 import torch
 
-from mssr_compat.signals import ignore_stop_requests
 from mssr_data.sampler import IterationSampler
+from mssr_train.signals import ignore_stop_requests
 
 KEYED = ('UnpairedImageDataset', 'CleanImageDataset')  # whose items depend on the sampler's index alone
 _create_train_val_dataloader = basicsr.train.create_train_val_dataloader

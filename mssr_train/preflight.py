@@ -9,8 +9,8 @@ import torch
 
 from mssr_compat.checkpoint import describe_weights, read_training_state, read_weights
 from mssr_compat.errors import UserError
-from mssr_options.data_report import describe_data
-from mssr_options.trial import Trial, try_iteration
+from mssr_train.data_report import describe_data
+from mssr_train.trial import Trial, try_iteration
 
 
 def run_preflight(opt: dict, args=None) -> None:

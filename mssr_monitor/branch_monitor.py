@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from basicsr.utils import get_root_logger
 
-from mssr_model.experiment_record import write_pictures
-from mssr_model.observed_validation import ObservedValidation
-from mssr_model.pictures import as_arrays, side_by_side
+from mssr_monitor.experiment_record import write_pictures
+from mssr_monitor.observed_validation import ObservedValidation
+from mssr_monitor.pictures import as_arrays, side_by_side
 
 SHOWN = 3  # photos
 LR_SIDE = 96  # pixels a side that are shown and on which branches are compared

@@ -25,8 +25,8 @@ def draw_lq(G: nn.Module, y: Tensor, scale: int, strength: Sequence[float] | Non
         strength: least and largest share, drawn uniformly for each photo, of what G does beyond bicubic downsampling;
             None: all of it.
         noise: the same of G's noise, or more than two shares, those at evenly spaced quantiles, between which straight
-            lines are drawn (:func:`mssr_model.noise_match.matched_shares`); None: noise belongs to what ``strength``
-            is about.
+            lines are drawn (:func:`mssr_degradation.noise_match.matched_shares`); None: noise belongs to what
+            ``strength`` is about.
 
     Returns:
         (N, 3, H / scale, W / scale), RGB, neither clamped nor rounded.

@@ -11,13 +11,13 @@ from basicsr.data.prefetch_dataloader import CUDAPrefetcher
 from basicsr.utils import get_root_logger, misc
 
 from mssr_compat.checkpoint_sets import SaveError
-from mssr_compat.data_watch import DataWatch
 from mssr_compat.distributed import highest, world
 from mssr_compat.errors import UserError
-from mssr_compat.loaders import create_train_val_dataloader
 from mssr_compat.prefetch import LazyCPUPrefetcher, WatchedPrefetcher
-from mssr_compat.resume import keep_folder, load_resume_state, make_folders
-from mssr_compat.signals import Stopped, StopRequest
+from mssr_train.data_watch import DataWatch
+from mssr_train.loaders import create_train_val_dataloader
+from mssr_train.resume import keep_folder, load_resume_state, make_folders
+from mssr_train.signals import Stopped, StopRequest
 
 _init_tb_loggers = basicsr.train.init_tb_loggers
 _build_model = basicsr.train.build_model
@@ -50,7 +50,7 @@ class TrainingRun:
     # --- BasicSR's functions ------------------------------------------------------------------------------------
 
     def load_resume_state(self, opt):
-        """See :func:`mssr_compat.resume.load_resume_state`."""
+        """See :func:`mssr_train.resume.load_resume_state`."""
         self.opt = opt
         self.state, self.lines = load_resume_state(opt)
         self.iteration = opt.get('resume_iter', 0)
@@ -70,7 +70,7 @@ class TrainingRun:
         return self.tb_logger
 
     def create_train_val_dataloader(self, opt, logger):
-        """See :mod:`mssr_compat.loaders`. A resumed run may have other epochs: other data, batch or processes."""
+        """See :mod:`mssr_train.loaders`. A resumed run may have other epochs: other data, batch or processes."""
         for line in self.lines:
             logger.info(line)
         result = create_train_val_dataloader(opt, logger)

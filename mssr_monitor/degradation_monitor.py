@@ -8,11 +8,11 @@ from basicsr.utils import get_root_logger
 
 from mssr_compat.errors import UserError
 from mssr_metric.degradation_figures import BETTER, FIGURES, Figures
-from mssr_model.collapse_warnings import EARLY, State, collapse_warnings, loudness
-from mssr_model.experiment_record import write_pictures
-from mssr_model.generator_study import GeneratorStudy
-from mssr_model.observed_validation import ObservedValidation
-from mssr_model.pictures import as_arrays, heat, side_by_side
+from mssr_monitor.collapse_warnings import EARLY, State, collapse_warnings, loudness
+from mssr_monitor.experiment_record import write_pictures
+from mssr_monitor.generator_study import GeneratorStudy
+from mssr_monitor.observed_validation import ObservedValidation
+from mssr_monitor.pictures import as_arrays, heat, side_by_side
 
 
 class DegradationMonitor(ObservedValidation):

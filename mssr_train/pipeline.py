@@ -27,14 +27,14 @@ from basicsr.utils import logger as basicsr_logger
 from mssr_compat.distributed import from_first, init_dist, is_first, is_restart, leave_dist
 from mssr_compat.errors import UserError
 from mssr_compat.prefetch import FailingPrefetchGenerator
-from mssr_compat.run import TrainingRun
-from mssr_compat.signals import Stopped
 from mssr_metric.protocols import name_metrics
 from mssr_options.check import check_options
 from mssr_options.effective import effective_yaml
 from mssr_options.files import check_files
-from mssr_options.preflight import run_preflight
 from mssr_options.reader import read_options
+from mssr_train.preflight import run_preflight
+from mssr_train.run import TrainingRun
+from mssr_train.signals import Stopped
 
 _parse_options = basicsr.train.parse_options
 

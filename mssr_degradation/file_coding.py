@@ -7,7 +7,7 @@ from basicsr.utils import get_root_logger
 
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_data.jpeg_traces import jpeg_quality
-from mssr_model.photo_pool import read_photos
+from mssr_data.photo_pool import read_photos
 
 PHOTOS, SIDE = 64, 256  # real LR photos that are looked at, and pixels of each
 

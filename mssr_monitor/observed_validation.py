@@ -8,7 +8,7 @@ from basicsr.utils import get_root_logger
 
 from mssr_compat.errors import UserError
 from mssr_metric.lpips_metric import prepare_lpips
-from mssr_model.experiment_record import append_validation, read_best, write_best
+from mssr_monitor.experiment_record import append_validation, read_best, write_best
 
 
 class ObservedValidation:

@@ -12,10 +12,10 @@ from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_arch.strength import at_strength
+from mssr_data.photo_pool import read_photos
 from mssr_metric.haar_distance import SMALLEST
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import Photos, as_8bit
-from mssr_model.photo_pool import read_photos
 
 PHOTOS, SIDE = 96, 96  # of either kind that are looked at, and LR pixels of each
 SHARES = (0, 0.25, 0.5, 0.75, 1)  # between which a straight line will do
@@ -25,7 +25,7 @@ TELLING = 1.25  # times as much, at least, has to be measured with all of the no
 
 def read_hr(options: dict, scale: int, option: str | None = None) -> Photos:
     """Clean HR photos for :func:`matched_shares`, of all that ``dataroot_gt`` of a data set has; see
-    :func:`mssr_model.photo_pool.read_photos`."""
+    :func:`mssr_data.photo_pool.read_photos`."""
     return read_photos(options, 'gt', PHOTOS, SIDE * scale, SMALLEST * scale, scale, option)
 
 
