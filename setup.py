@@ -24,10 +24,13 @@ setup(
         'pillow>=10',
         'tqdm',
         'lpips>=0.1.4',
+        'pydantic>=2.8',
+        'safetensors>=0.4',
+        'tifffile>=2023.2',
     ],
     extras_require={
         'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6'],
-        'export': ['safetensors>=0.4', 'spandrel>=0.4', 'onnx>=1.17', 'onnxscript>=0.3', 'onnxruntime>=1.20'],
+        'export': ['spandrel>=0.4', 'onnx>=1.17', 'onnxscript>=0.3', 'onnxruntime>=1.20'],
         'demo': ['gradio>=5'],
     },
 )
