@@ -114,7 +114,7 @@ def degrade(args: argparse.Namespace, rank: int, ranks: int) -> tuple[list[tuple
         'weights': weights, 'generators': [{'checkpoint': item.path.name, 'sha256': item.sha256,
                                             'network': item.options} for item in loaded],
         **shares,
-    })  # fmt: skip
+    })
     if rank == 0:
         pairs.begin(draws, photos)
     wait(ranks)

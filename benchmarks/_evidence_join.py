@@ -62,12 +62,12 @@ def merged(one: dict, other: dict, file: Path) -> dict:
         raise UserError(f"--join: '{file}' and a file before it have other photos in a world called '{name}'.")
     shared = [metric for metric in first if metric in second]
     figures = {row: _seeds(row, one, other, file, shared) for row in ROWS
-               if row in one['figures'] or row in other['figures']}  # fmt: skip
+               if row in one['figures'] or row in other['figures']}
     generators = {generator: {**one['generators'].get(generator, {}), **other['generators'].get(generator, {})}
-                  for generator in (*one['generators'], *other['generators'])}  # fmt: skip
+                  for generator in (*one['generators'], *other['generators'])}
     devices = dict.fromkeys(results['machine']['device'] for results in (one, other))
     return {**other, **one, 'figures': figures, 'generators': generators,
-            'machine': {**one['machine'], 'device': '; '.join(devices)}}  # fmt: skip
+            'machine': {**one['machine'], 'device': '; '.join(devices)}}
 
 
 def _seeds(row: str, one: dict, other: dict, file: Path, metrics: list[str]) -> dict:
@@ -113,7 +113,7 @@ def tables(worlds: dict[str, dict]) -> list[str]:
             found = [results['summary']['claims'].get(claim) for results in worlds.values()]
             if any(found):
                 rows.append([claim, *(f'{signed(one[metric], metric)}: {one[metric]["verdict"]}' if one else '–'
-                                      for one in found)])  # fmt: skip
+                                      for one in found)])
         if rows:
             head = [f'difference in {TITLES[metric]} (95 % interval)', *(f'`{name}`' for name in worlds)]
             lines += [*table(head, rows), '']

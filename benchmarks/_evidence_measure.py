@@ -95,7 +95,7 @@ class Measurer:
             return {'training_photos': {'generated': figures.generated, 'bicubic': figures.bicubic,
                                         'real': figures.real},
                     'pairs': compare_with_pairs(net, self.world, coding),
-                    'truth': compare_with_truth(net, self.world, coding) if self.world.camera else None}  # fmt: skip
+                    'truth': compare_with_truth(net, self.world, coding) if self.world.camera else None}
 
         try:
             return self._kept(part.name, f'{part.digest}, pairs', measure)
@@ -120,7 +120,7 @@ class Measurer:
         for generator in GENERATORS:
             names = {seed: generator_name(generator, seed) for seed in seeds}
             found = {str(seed): self.generator(generator, seed, parts[name])
-                     for seed, name in names.items() if name in parts}  # fmt: skip
+                     for seed, name in names.items() if name in parts}
             found = {seed: value for seed, value in found.items() if value is not None}
             if found:
                 generators[generator] = found
@@ -142,4 +142,4 @@ def world_summary(world: World) -> dict:
     """What ``results.json`` says of the photos."""
     known = world.root / 'world.json'
     return {'name': world.name, 'root': str(world.root), 'counts': world.counts,
-            'known': json.loads(known.read_text()) if world.camera and known.is_file() else None}  # fmt: skip
+            'known': json.loads(known.read_text()) if world.camera and known.is_file() else None}

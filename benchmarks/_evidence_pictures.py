@@ -14,15 +14,15 @@ SIZE = 320  # pixels a panel
 COLUMNS = ('interpolation', 'bicubic', 'deterministic', 'full', 'oracle')
 CAPTIONS = {'interpolation': 'bicubic interpolation of LR', 'bicubic': 'SR trained on bicubic LR',
             'deterministic': 'SR on a deterministic generator', 'full': 'full method',
-            'oracle': 'SR on the true degradation'}  # fmt: skip
+            'oracle': 'SR on the true degradation'}
 RULE = ('The images of median and of smallest PSNR gain of {row} over bicubic interpolation (protocol mssr, mean over '
-        'the seeds), and in each the square with the most detail in the ground truth.')  # fmt: skip
+        'the seeds), and in each the square with the most detail in the ground truth.')
 
 
 def choose(figures: dict, images: list[str], row: str) -> dict[str, str]:
     """``median`` and ``worst`` image by a row's PSNR gain over interpolation; the lower of two middle ones."""
     psnr = [image_means({seed: found['psnr_mssr'] for seed, found in figures[name].items()})
-            for name in (row, 'interpolation')]  # fmt: skip
+            for name in (row, 'interpolation')]
     order = np.argsort(psnr[0] - psnr[1], kind='stable')
     return {'median': images[order[(len(order) - 1) // 2]], 'worst': images[order[0]]}
 
@@ -30,7 +30,7 @@ def choose(figures: dict, images: list[str], row: str) -> dict[str, str]:
 def write_pictures(planner: Planner, figures: dict, images: list[str], out: Path) -> dict[str, str]:
     """Write ``pictures_median.png`` and ``pictures_worst.png``; returns which images they show, or nothing to show."""
     row = next((row for row in ('full', 'three', 'mixed', 'probabilistic', 'deterministic', 'bicubic')
-                if row in figures), None)  # fmt: skip
+                if row in figures), None)
     if row is None or 'interpolation' not in figures:
         return {}
     shown = choose(figures, images, row)
@@ -57,7 +57,7 @@ def _panels(planner: Planner, figures: dict, index: int, image: str, row: str, w
     draw, font, small = ImageDraw.Draw(canvas), ImageFont.load_default(17), ImageFont.load_default(14)
     seeds = sorted(figures[row])
     draw.text((2, 2), f'{planner.world.name}, {image} ({why} of {row} over bicubic interpolation); seed {seeds[0]}',
-              fill='black', font=font)  # fmt: skip
+              fill='black', font=font)
     for k, (picture, title, psnr) in enumerate(panels):
         crop = Image.fromarray(picture[top:top + side, left:left + side]).resize((SIZE, SIZE), Image.LANCZOS)
         x = k * (SIZE + 8)

@@ -36,7 +36,7 @@ ROWS = {
     'three': Row('three generators, three branches', ('deresnet', 'han', 'third'),
                  ('collab_opt', 'feature_opt', 'adapt_opt')),
     'oracle': Row('SR, true degradation (oracle)', ('oracle',)),
-}  # fmt: skip
+}
 TERMS = ('collab_opt', 'feature_opt', 'adapt_opt')
 WEIGHTLESS = {'bicubic': 'BicubicDegradation', 'oracle': 'KnownDegradation'}
 
@@ -75,7 +75,7 @@ SIZES = {
         'fixed_iterations': 4,
         'data': {'num_worker_per_gpu': 0, 'gt_size': 64},
     },
-}  # fmt: skip
+}
 
 
 @dataclass
@@ -192,7 +192,7 @@ class Planner:
         opt['datasets'] = {'train': opt['datasets']['train']}
         data = opt['datasets']['train']
         data.update(dataroot_gt=self.world.role(HR_TRAIN), dataroot_lq=self.world.role(LR_TRAIN),
-                    io_backend={'type': 'disk'}, **self.size.get('data', {}))  # fmt: skip
+                    io_backend={'type': 'disk'}, **self.size.get('data', {}))
         for key in ('meta_info_gt', 'meta_info_lq'):
             data.pop(key, None)
         opt.pop('val', None)
@@ -205,7 +205,7 @@ class Planner:
         for network in (opt['network_g'], *opt['network_g'].get('branches', ())):
             network.update(self.size.get('networks', {}).get(network.get('type'), {}))
         opt['logger'].update(save_checkpoint_freq=max(opt['train']['total_iter'] // 10, 1), keep_last=2,
-                             use_tb_logger=False)  # fmt: skip
+                             use_tb_logger=False)
         opt['logger'].pop('wandb', None)
         return opt
 
@@ -220,7 +220,7 @@ class Planner:
     def _test(self, name: str, opt: dict) -> dict:
         """The option file of ``test.py`` for what ``opt`` trains."""
         data = {'name': 'valid', 'type': 'PairedImageDataset', 'dataroot_gt': self.world.role(HR_VALID),
-                'dataroot_lq': self.world.role(LR_VALID), 'io_backend': {'type': 'disk'}}  # fmt: skip
+                'dataroot_lq': self.world.role(LR_VALID), 'io_backend': {'type': 'disk'}}
         averaged = opt['train'].get('ema_decay', 0) > 0
         test = {key: opt[key] for key in ('model_type', 'scale', 'num_gpu', 'manual_seed', 'performance') if key in opt}
         test |= {
@@ -231,7 +231,7 @@ class Planner:
                     | ({'param_key_g': 'params_ema'} if averaged else {}),
             'val': {'save_img': True, 'suffix': None,
                     'metrics': {**protocol_metrics('mssr', SCALE), **protocol_metrics('basicsr', SCALE)}},
-        }  # fmt: skip
+        }
         return test
 
     def _part(self, name: str, opt: dict, needs: list[Part] = (), test: dict | None = None) -> Part:

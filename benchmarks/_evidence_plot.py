@@ -31,7 +31,7 @@ def plot(worlds: dict[str, dict]) -> str:
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
              f'height="{height}" font-family="sans-serif" font-size="13" fill="#222" role="img">'
              '<title>Gain of each row over bicubic interpolation, with 95 % intervals</title>'
-             f'<rect width="{width}" height="{height}" fill="white"/>', _legend(list(worlds))]  # fmt: skip
+             f'<rect width="{width}" height="{height}" fill="white"/>', _legend(list(worlds))]
     for k, row in enumerate(rows):
         if k % 2 == 0:
             parts.append(f'<rect x="0" y="{TOP + k * band}" width="{width}" height="{band}" fill="#f3f3f3"/>')
@@ -48,7 +48,7 @@ def _panel(worlds, rows, metric, label, left, band, bottom) -> list[str]:
         for k, row in enumerate(rows):
             if row in figures and 'interpolation' in figures:
                 one, base = ({seed: found[metric] for seed, found in figures[name].items()}
-                             for name in (row, 'interpolation'))  # fmt: skip
+                             for name in (row, 'interpolation'))
                 points.append((w, TOP + k * band + 5 + STEP * (w + 0.5), paired(one, base)))
     ends = [value for *_, d in points for value in (d.mean, d.low, d.high) if math.isfinite(value)] + [0.0]
     low, high, step = _ticks(min(ends), max(ends))
@@ -63,7 +63,7 @@ def _panel(worlds, rows, metric, label, left, band, bottom) -> list[str]:
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}" '
                      f'stroke="{"#444" if zero else "#ccc"}" stroke-width="{1.6 if zero else 1}"/>'
                      f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{value:+.4g}</text>'
-                     .replace('>+0<', '>0<').replace('>-0<', '>0<'))  # fmt: skip
+                     .replace('>+0<', '>0<').replace('>-0<', '>0<'))
     parts.append(f'<text x="{left + PANEL / 2}" y="{bottom + 38}" text-anchor="middle">{escape(label)}</text>')
     for w, y, d in points:
         x, colour = px(d.mean), COLOURS[w % len(COLOURS)]

@@ -27,7 +27,7 @@ RULE = ('Rule: a claim *holds* for a figure where the 95 % interval of the diffe
         'of each seed; it *does not hold* where all of these lie below; else it is *not resolved*. The interval speaks '
         'of other images of this kind, and not of other seeds.')
 TITLES = {'psnr_mssr': 'PSNR, mssr', 'ssim_mssr': 'SSIM, mssr', 'psnr_basicsr': 'PSNR, basicsr',
-          'ssim_basicsr': 'SSIM, basicsr', LPIPS: 'LPIPS'}  # fmt: skip
+          'ssim_basicsr': 'SSIM, basicsr', LPIPS: 'LPIPS'}
 
 
 def summarize(results: dict) -> dict:
@@ -73,7 +73,7 @@ def to_markdown(results: dict) -> str:
         f'{machine["device"]}, torch {machine["versions"]["torch"]}, '
         f'{_plural(machine["threads"], "thread")} a process; {as_text(sum(results["seconds"].values()))} of computing '
         'in all.', '', f'Command: `{results["command"]}`', '',
-    ]  # fmt: skip
+    ]
     if results['unfinished']:
         lines += [f'**Not finished:** {", ".join(results["unfinished"])}. What follows lacks them.', '']
     if world['known']:
@@ -93,7 +93,7 @@ def statements(summary: dict) -> list[str]:
     lines = []
     for claim, found in summary['claims'].items():
         parts = [f'{found[metric]["verdict"]} in {TITLES[metric].split(",")[0]}: {signed(found[metric], metric)}'
-                 for metric in ('psnr_mssr', 'ssim_mssr', LPIPS) if metric in found]  # fmt: skip
+                 for metric in ('psnr_mssr', 'ssim_mssr', LPIPS) if metric in found]
         lines.append(f'- {claim}: {"; ".join(parts)}.')
     gap = summary['gap'].get('full')
     if gap:
@@ -121,7 +121,7 @@ def _figures(results: dict) -> list[str]:
         rows.append([f'{ROWS[row].title} (`{row}`){f", {note}" if note else ""}', *cells])
     notes = ['Means over the validation images, and over the seeds with their deviation where there are several. All '
              'rows but the first are ensembles of two equal networks with the same initial weights, crops, batches and '
-             'iterations; `three` has three.']  # fmt: skip
+             'iterations; `three` has three.']
     if LPIPS not in metrics:
         notes.append("LPIPS was not measured: AlexNet's weights are not on this machine.")
     return [*table(head, rows), '', *notes]
@@ -129,7 +129,7 @@ def _figures(results: dict) -> list[str]:
 
 def _differences(summary: dict) -> list[str]:
     rows = [[f'`{name}`', *(signed(found[metric], metric) for metric in ('psnr_mssr', 'ssim_mssr', 'psnr_basicsr'))]
-            for name, found in summary['differences'].items()]  # fmt: skip
+            for name, found in summary['differences'].items()]
     head = ['', 'PSNR, mssr (95 % interval)', 'SSIM, mssr (95 % interval)', 'PSNR, basicsr (95 % interval)']
     return table(head, rows)
 
@@ -152,7 +152,7 @@ def generator_tables(generators: dict) -> list[str]:
     rows = [[f'{figure.replace("_", " ")} ({FIGURES[figure][0] or FIGURES[figure][1]})',
              *(_number(mean(generators[name], 'training_photos', 'generated', figure)) for name in names),
              *(_number(mean(first, 'training_photos', column, figure)) for column in ('bicubic', 'real'))]
-            for figure in figures]  # fmt: skip
+            for figure in figures]
     lines = [*table(head, rows), '', 'Each figure is explained in docs/degradation_metrics.md.', '',
              *_transfers({name: generators[name] for name in names})]
     if any(one['truth'] for one in first.values()):
@@ -160,10 +160,10 @@ def generator_tables(generators: dict) -> list[str]:
         rows = [[f'{figure.replace("_", " ")}{f" ({unit})" if unit else ""}',
                  *(_number(mean(generators[name], 'truth', 'generated', figure)) for name in names),
                  *(_number(mean(first, 'truth', column, figure)) for column in ('bicubic', 'truth'))]
-                for figure, (unit, _) in TRUTH_FIGURES.items()]  # fmt: skip
+                for figure, (unit, _) in TRUTH_FIGURES.items()]
         notes = '; '.join(f'{name.replace("_", " ")}: {about}' for name, (_, about) in TRUTH_FIGURES.items())
         lines += ['', *table(head, rows), '', f'On the validation photos, which no stage saw. {notes}. What the truth '
-                  "differs by is what a perfect generator would, with as few draws."]  # fmt: skip
+                  "differs by is what a perfect generator would, with as few draws."]
     return lines
 
 

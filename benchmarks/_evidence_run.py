@@ -99,7 +99,7 @@ class Runner:
                 if self.running and time.monotonic() - told > 60:
                     told = time.monotonic()
                     shown = ', '.join(f'{name} {self._iteration(name):,}/{part.iterations:,}'
-                                      for name, (part, *_) in self.running.items())  # fmt: skip
+                                      for name, (part, *_) in self.running.items())
                     say(f'{len(done)} of {len(parts)} parts; {shown}{self._left(left, done, expected)}')
                 time.sleep(0.1)
         finally:
@@ -122,12 +122,12 @@ class Runner:
         log = self.out / 'logs' / f'{part.name}.log'
         log.parent.mkdir(exist_ok=True)
         environment = {**os.environ, 'OMP_NUM_THREADS': str(self.threads), 'GOMP_SPINCOUNT': '0',
-                       'PYTHONUNBUFFERED': '1'}  # fmt: skip
+                       'PYTHONUNBUFFERED': '1'}
         with open(log, 'a', encoding='utf-8') as file:
             # A group of its own: Ctrl-C reaches the benchmark alone, which then stops its processes in good order.
             command = [sys.executable, str(ENTRY), str(self.out), *files]
             process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT,
-                                       start_new_session=True)  # fmt: skip
+                                       start_new_session=True)
         self.running[part.name] = part, process, time.monotonic()
         self.first[part.name] = self.iteration(part)
 

@@ -26,7 +26,7 @@ TRUTH_FIGURES = {
                         'square, by halves, so that noise does not enter: colour and blur'),
     'detail': ('', 'contrast of fine detail in the mean of the draws; the truth is 1, more is sharper'),
     'diversity': ('levels', 'deviation of a pixel between draws'),
-}  # fmt: skip
+}
 
 
 def load_camera(world: World) -> KnownDegradation:

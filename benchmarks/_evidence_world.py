@@ -15,7 +15,7 @@ from mssr_data.listing import key_of, list_folder
 from mssr_inference.picture import read_picture
 
 HR_TRAIN, LR_TRAIN, HR_VALID, LR_VALID = ROLES = (
-    'train-clean-images', 'train-noisy-images', 'valid-gt-clean', 'valid-input-noisy')  # fmt: skip
+    'train-clean-images', 'train-noisy-images', 'valid-gt-clean', 'valid-input-noisy')
 CAMERA = 'known_degradation.pth'  # of a world whose degradation is known
 SCALE = 4
 LARGEST = 640  # pixels a side that a known world takes from the middle of a photo
@@ -153,7 +153,7 @@ def make_known_world(folder: Path, root: Path, seed: int = 0) -> World:
                 photo = torch.from_numpy(hr).permute(2, 0, 1).float() / 255
                 write_rgb(root / (LR_TRAIN if role == 'lr' else LR_VALID) / file, camera.shoot(photo, random))
     torch.save({'params': camera.state_dict(), 'network': {'type': 'KnownDegradation', 'scale': SCALE},
-                'scale': SCALE}, root / CAMERA)  # fmt: skip
+                'scale': SCALE}, root / CAMERA)
     begun.rename(done)
     return read_world(root)
 

@@ -44,7 +44,7 @@ PACKAGES = ('torch', 'torchvision', 'numpy', 'opencv-python', 'basicsr')
 def parse(argv: list[str] | None) -> argparse.Namespace:
     about, _, usage = __doc__.partition('\n')
     parser = argparse.ArgumentParser(description=about, epilog=usage,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('world', nargs='?', type=Path, metavar='WORLD', help="folder in AIM2019's layout")
     parser.add_argument('--known', type=Path, metavar='FOLDER', help='clean photos to make a known world of, in OUT')
     parser.add_argument('--out', type=Path, help='folder of results (default: results/evidence_NAME_SIZE)')
@@ -56,7 +56,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--renew', action='store_true', help='train parts anew whose options or photos have changed')
     parser.add_argument('--report-only', action='store_true', help='train nothing')
     parser.add_argument('--join', nargs='+', type=Path, metavar='RESULTS',
-                        help='results.json of several worlds or seeds, or WORLD.json of a --join before')  # fmt: skip
+                        help='results.json of several worlds or seeds, or WORLD.json of a --join before')
     args = parser.parse_args(argv)
     if args.join:
         if args.world or args.known or not args.out:
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace, argv: list[str] | None) -> None:
     if not args.report_only and left:
         say(f'{world.name}: {len(left)} of {len(parts)} parts are left; size {args.size}, results in {args.out}')
         seconds, each = estimate(left, {part.name: runner.iteration(part) for part in left},
-                                 1 if on_gpu else min(jobs, cores), threads)  # fmt: skip
+                                 1 if on_gpu else min(jobs, cores), threads)
         say(', '.join(f'{name} {as_text(value)}' for name, value in each.items()))
         say(f'About {as_text(seconds)} on {"this GPU" if on_gpu else "this CPU"}, {jobs} at a time with {threads} '
             f'thread{"" if threads == 1 else "s"} each.')
@@ -164,7 +164,7 @@ def report(args, argv, planner: Planner, asked: list[Part], runner: Runner) -> N
 def command(argv: list[str]) -> str:
     """The command that trains what is reported, also where this one merely reported it or renewed a part."""
     return shlex.join(['python', 'benchmarks/evidence.py',
-                       *(word for word in argv if word not in ('--report-only', '--renew'))])  # fmt: skip
+                       *(word for word in argv if word not in ('--report-only', '--renew'))])
 
 
 def available_cores() -> int:
@@ -186,7 +186,7 @@ def machine(threads: int) -> dict:
         name = models[0] if models else name
     device = torch.cuda.get_device_name() if on_gpu else f'{name}, {available_cores()} CPU cores'
     return {'device': device, 'threads': threads, 'python': platform.python_version(),
-            'versions': {package: version(package) for package in PACKAGES}}  # fmt: skip
+            'versions': {package: version(package) for package in PACKAGES}}
 
 
 def say(text: str) -> None:

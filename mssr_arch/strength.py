@@ -6,7 +6,7 @@ from torch import Tensor, lerp
 
 
 def at_strength(draw: Callable[[list[Tensor]], Tensor], z: list[Tensor], bicubic: Tensor, strength: float | Tensor,
-                noise: float | Tensor | None = None) -> Tensor:  # fmt: skip
+                noise: float | Tensor | None = None) -> Tensor:
     """``G(y, z)`` moved to between the bicubic LR ``B(y)`` and itself.
 
     With m the mean of the draws for z and -z (:func:`mean_of_pair`), ``G(y, z) - m`` is the noise, and ``m - B(y)``

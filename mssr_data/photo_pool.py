@@ -10,7 +10,7 @@ from mssr_data.image_source import ImageSource
 
 
 def read_photos(options: dict, role: str, count: int, side: int, smallest: int = 1, multiple: int = 1,
-                option: str | None = None) -> list[Tensor]:  # fmt: skip
+                option: str | None = None) -> list[Tensor]:
     """Photos spread evenly over a training set, cut to their middle.
 
     Args:

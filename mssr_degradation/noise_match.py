@@ -36,7 +36,7 @@ def read_real(options: dict, option: str | None = None) -> Photos:
 
 @torch.no_grad()
 def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength: Sequence[float] | None = None,
-                   coding: JPEGCoding | None = None) -> list[float] | None:  # fmt: skip
+                   coding: JPEGCoding | None = None) -> list[float] | None:
     """Shares of a generator's noise with which its LR photos are as noisy as the real ones.
 
     A discriminator compares crops of other scenes, which are less flat or flatter, and noise makes up for the

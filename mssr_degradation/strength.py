@@ -12,7 +12,7 @@ from mssr_arch.strength import at_strength
 
 
 def draw_lq(G: nn.Module, y: Tensor, scale: int, strength: Sequence[float] | None = None,
-            noise: Sequence[float] | None = None) -> Tensor:  # fmt: skip
+            noise: Sequence[float] | None = None) -> Tensor:
     """LR photos drawn from a generator, each of a strength of its own.
 
     Cameras are not all alike, and a generator of small data errs: SR that has seen its degradation at any strength

@@ -92,7 +92,7 @@ class Degradation:
 
     def _is_there(self, draw: Draw) -> bool:
         wanted = [('lq', '.png'), *([('gt', '.png')] if self.keep_hr else []),
-                  *([('distance', '.npy')] if self.discriminator else [])]  # fmt: skip
+                  *([('distance', '.npy')] if self.discriminator else [])]
         return all(self.pairs.path(folder, draw.name, suffix).exists() for folder, suffix in wanted)
 
     def _write(self, draw: Draw, photo: np.ndarray, lr: np.ndarray) -> None:

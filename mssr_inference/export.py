@@ -138,7 +138,7 @@ def write_onnx(path: Path, net: nn.Module, multiple: int = 1) -> None:
             program = torch.onnx.export(
                 net.cpu().eval(), (sample,), dynamo=True, opset_version=OPSET, input_names=['lq'], verbose=False,
                 output_names=['sr'], dynamic_shapes=({0: batch, 2: height, 3: width},),
-            )  # fmt: skip
+            )
             program.save(str(aside), external_data=False)
         os.replace(aside, path)
     except Exception as error:  # the exporter raises many kinds
@@ -187,4 +187,4 @@ def averaged_state(loaded: Loaded) -> dict[str, Tensor] | None:
         return None
     states = [branch_state(loaded, k) for k in range(len(branches))]
     return {name: torch.stack([state[name].double() for state in states]).mean(0).to(tensor.dtype)
-            if tensor.is_floating_point() else tensor for name, tensor in states[0].items()}  # fmt: skip
+            if tensor.is_floating_point() else tensor for name, tensor in states[0].items()}

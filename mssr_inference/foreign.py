@@ -46,14 +46,14 @@ def _rrdbnet(state) -> dict | None:
         'type': 'RRDBNet', 'num_in_ch': outputs, 'num_out_ch': outputs, 'scale': scale,
         'num_feat': state['conv_first.weight'].shape[0], 'num_block': _count(state, r'body\.(\d+)\.'),
         'num_grow_ch': state['body.0.rdb1.conv1.weight'].shape[0],
-    }  # fmt: skip
+    }
 
 
 def _deresnet(state) -> dict:
     common = {
         'num_in_ch': state['block_input.0.weight'].shape[1], 'num_out_ch': state['block_output.weight'].shape[0],
         'num_feat': state['block_input.0.weight'].shape[0], 'num_block': _count(state, r'res_blocks\.(\d+)\.'),
-    }  # fmt: skip
+    }
     halvings = sum(bool(re.fullmatch(r'down_sample\.\d+\.bias', name)) for name in state)
     if not halvings and not _has_noise(state):
         return {'type': 'DSGAN', **common}
@@ -71,7 +71,7 @@ def _han(state) -> dict:
         'reduction': squeezed.shape[1] // squeezed.shape[0],
         'scale': 2 ** (tail - 1) if tail > 1 else PUBLISHED_SCALE, 'noise_std': _noise_std(state),
         'downsample': 'tail' if tail > 1 else 'head',
-    }  # fmt: skip
+    }
 
 
 def _edsr(state) -> dict:
@@ -80,7 +80,7 @@ def _edsr(state) -> dict:
         'num_out_ch': state['tail.0.weight'].shape[0], 'num_feat': state['head.0.weight'].shape[0],
         'num_block': _count(state, r'body\.(\d+)\.body\.'), 'scale': 2 ** _count(state, r'dsple\.(\d+)\.'),
         'noise_std': _noise_std(state),
-    }  # fmt: skip
+    }
 
 
 def _discriminator(state) -> dict:
@@ -88,7 +88,7 @@ def _discriminator(state) -> dict:
     norm = 'batch' if any(name.endswith('running_mean') for name in state) else 'instance'
     return {
         'type': 'WaveletDiscriminator', 'num_in_ch': 3, 'bands': 'concat' if channels == 9 else 'mean', 'norm': norm,
-    }  # fmt: skip
+    }
 
 
 def _has_noise(state) -> bool:

@@ -59,7 +59,7 @@ class PairSet:
         for name in ('gt', 'lq'):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         pictures = [{'name': d.name, 'photo': photos[d.photo], 'draw': d.number,
-                     'generator': d.generator} for d in draws]  # fmt: skip
+                     'generator': d.generator} for d in draws]
         text = json.dumps({'settings': self.settings, 'pictures': pictures}, indent=1)
         write_aside(manifest, text.encode())
         lines = ''.join(f'gt/{d.name}.png, lq/{d.name}.png\n' for d in draws)

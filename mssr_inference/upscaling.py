@@ -59,7 +59,7 @@ def upscale_file(upscaler: Upscaler, source: str | Path, target: str | Path, for
     deep = picture.white > 255 and format in DEEP_FORMATS
     layout = Layout(format, height * upscaler.scale, width * upscaler.scale,
                     (1 if picture.is_gray else 3) + has_alpha, np.dtype(np.uint16 if deep else np.uint8),
-                    picture.icc, picture.exif, quality)  # fmt: skip
+                    picture.icc, picture.exif, quality)
     write_picture(target, layout, output_rows(upscaler, picture, plan, layout, progress))
     return picture
 

@@ -173,7 +173,7 @@ def _write_tiff(path: Path, layout: Layout, rows: Iterator[np.ndarray]) -> None:
             photometric='minisblack' if gray else 'rgb', planarconfig=None if layout.channels == 1 else 'contig',
             extrasamples=['unassalpha'] if layout.channels in (2, 4) else [], iccprofile=layout.icc, metadata=None,
             software='',
-        )  # fmt: skip
+        )
 
 
 def _in_colour(rows: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ class BranchMonitor(ObservedValidation):
 
     def get_current_log(self):
         outside = {k for k, outputs in enumerate(self.restored, start=1)
-                   if not any(((S > 0) & (S < 1)).any() for S in outputs)}  # fmt: skip
+                   if not any(((S > 0) & (S < 1)).any() for S in outputs)}
         lost = outside & self._outside  # once, it may be a batch of black crops
         for k in sorted(lost - self._lost):
             get_root_logger().warning(

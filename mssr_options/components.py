@@ -145,7 +145,7 @@ def kind_of(parameter: inspect.Parameter, own: bool = True) -> str:
     if own and named and (default is parameter.empty or kinds.fits(named, default)):
         return named
     names = {'int': 'int', 'float': 'number', 'bool': 'bool', 'str': 'text', 'None': 'null', 'dict': 'mapping',
-             'list': '[any]', 'tuple': '[any]'}  # fmt: skip
+             'list': '[any]', 'tuple': '[any]'}
     annotation = parameter.annotation
     if annotation is not parameter.empty:
         text = annotation if isinstance(annotation, str) else getattr(annotation, '__name__', str(annotation))

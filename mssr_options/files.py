@@ -73,7 +73,7 @@ class _Files:
         """Data roots with images, and the lists that go with them."""
         for name, options in self.opt.get('datasets', {}).items():
             rows = {key: row for groups in dataset_tables.DATASETS.values() for group in groups
-                    for key, row in group.items()}  # fmt: skip
+                    for key, row in group.items()}
             is_lmdb = (options.get('io_backend') or {}).get('type') == 'lmdb'
             for key, value in options.items():
                 kind = rows[key].kind if key in rows else ''

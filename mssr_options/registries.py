@@ -11,7 +11,7 @@ from basicsr.utils import registry as basicsr_registries
 
 _SUFFIX = '_basicsr'  # BasicSR marks those of its own that others replace
 _IMPORTS = ('basicsr.archs', 'basicsr.data', 'basicsr.losses', 'basicsr.metrics', 'basicsr.models',
-            'mssr_arch', 'mssr_data', 'mssr_loss', 'mssr_metric', 'mssr_model')  # fmt: skip
+            'mssr_arch', 'mssr_data', 'mssr_loss', 'mssr_metric', 'mssr_model')
 
 
 class Catalogue:

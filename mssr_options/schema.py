@@ -45,13 +45,13 @@ def build_schema() -> dict:
             node = node['anyOf'][0] if 'anyOf' in node else node
         node['properties'][name] = _value(meanings[0][0], _about(meanings, MODELS))
     root['properties']['model_type'] = {'enum': own_names('model'), 'description': root['properties']['model_type'][
-        'description']}  # fmt: skip
+        'description']}
     root['required'] = [key for key, row in ALL.items() if row.need == 'always' and '.' not in key]
     definitions = {kind: _component(kind) for kind in _COMPONENTS}
     definitions |= {'dataset': _dataset(), 'optimizer': _optimizer(), 'scheduler': _by_type(
-        {name: _rows(rows) for name, rows in SCHEDULERS.items()})}  # fmt: skip
+        {name: _rows(rows) for name, rows in SCHEDULERS.items()})}
     return {'$schema': 'http://json-schema.org/draft-07/schema#', 'title': 'MSSR and BasicSR options', **root,
-            'definitions': definitions}  # fmt: skip
+            'definitions': definitions}
 
 
 def _section(properties: dict, about: str) -> dict:
@@ -143,7 +143,7 @@ def _dataset() -> dict:
         properties[name] = {}
         for key, row in ((key, row) for group in groups for key, row in group.items() if key != 'type'):
             io_backend = {'type': 'object', 'required': ['type'], 'properties': {'type': {
-                'enum': ['disk', 'lmdb', 'memcached']}}}  # fmt: skip
+                'enum': ['disk', 'lmdb', 'memcached']}}}
             value = io_backend if row.kind == 'io_backend' else kinds.json_schema(row.kind)
             properties[name][key] = {**value, 'description': row.about}
     return _by_type(properties)
@@ -151,7 +151,7 @@ def _dataset() -> dict:
 
 def _optimizer() -> dict:
     return {'type': 'object', 'required': ['type', 'lr'], 'properties': {'type': {'type': 'string', 'default': 'Adam'},
-            **_rows(OPTIMIZER)}}  # fmt: skip
+            **_rows(OPTIMIZER)}}
 
 
 def to_text() -> str:

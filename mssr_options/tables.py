@@ -163,15 +163,15 @@ RELIABILITY = {
 MONITOR = {
     'val.monitor': Key('bool', 'Measure and picture what is trained, for logs, warnings and report.py. Default: true.'),
     'val.select': Key('text?', 'Figure whose best network is kept as net_g_best.pth: a name under val.metrics; in '
-                      'stage 1 also haar_, spectrum_ or noise_distance, color_shift or color_drift.'),  # fmt: skip
+                      'stage 1 also haar_, spectrum_ or noise_distance, color_shift or color_drift.'),
 }
 
 _LQ_JPEG = Key("'auto' | 'median' | [int >= 1 <= 100]*2 | null", 'Generated LR goes through JPEG, as real LR photos '
-               'did: with a quality drawn from theirs, with their median, or between two. ~: no JPEG.')  # fmt: skip
+               'did: with a quality drawn from theirs, with their median, or between two. ~: no JPEG.')
 _LQ_STRENGTH = Key('[number >= 0]*2 | null', 'Share of what a generator does beyond bicubic downsampling, drawn '
-                   'for each photo between these two. ~: all of it.')  # fmt: skip
+                   'for each photo between these two. ~: all of it.')
 _LQ_NOISE = Key("'auto' | [number >= 0]*2 | null", "The same of a generator's noise alone; auto: as much as makes "
-                'its LR photos as noisy as the real ones. ~: as lq_strength has it.')  # fmt: skip
+                'its LR photos as noisy as the real ones. ~: as lq_strength has it.')
 
 STAGE_1 = {
     'train.ema_decay': SR['train.ema_decay'],

@@ -38,7 +38,7 @@ _PATTERNS = {
 }
 # (tag, pattern, first characters) of each plain scalar that is not text.
 SCALARS = [(f'tag:yaml.org,2002:{name}', re.compile(f'(?:{pattern})$'), list(first))
-           for name, (pattern, first) in _PATTERNS.items()]  # fmt: skip
+           for name, (pattern, first) in _PATTERNS.items()]
 for _tag, _pattern, _first in SCALARS:
     StrictLoader.add_implicit_resolver(_tag, _pattern, _first)
 StrictLoader.add_constructor('tag:yaml.org,2002:int', StrictLoader.construct_int)

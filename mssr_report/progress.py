@@ -11,7 +11,7 @@ LOSSES = {
     'l_g_color': 'colour', 'l_g_percep': 'perceptual', 'l_g_spectrum': 'spectrum', 'l_g_gan': 'adversarial',
     'l_d': 'discriminator', 'l_d_gp': 'gradient penalty', 'l_sup': 'supervised', 'l_collab': 'collaborative',
     'l_feature': 'feature', 'l_adapt': 'adaptation', 'l_pix': 'pixel',
-}  # fmt: skip
+}
 DOWN = ('lpips', 'distance', 'niqe')  # in the names of metrics of which lower is better
 UNITS = {'psnr': 'dB'}
 

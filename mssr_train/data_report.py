@@ -84,7 +84,7 @@ def _describe_role(what, source, say, problem):
     say(f'    {"keys" if source.backend == "lmdb" else "files"}: {first}{", ..." if count > 3 else ""}')
     if bad:
         problem(f"{source.option}: {len(bad)} of {len(chosen)} images looked at cannot be read, such as "
-                f"'{source.path(bad[0])}'; replace or remove them")  # fmt: skip
+                f"'{source.path(bad[0])}'; replace or remove them")
 
 
 def _describe_pairs(name, options, sources, say, problem):

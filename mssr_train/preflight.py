@@ -108,7 +108,7 @@ class Preflight:
         except Exception as error:  # of other people's networks and losses, anything may come
             frame = traceback.extract_tb(error.__traceback__)[-1]
             self.problem(f'the trial iteration failed: {type(error).__name__}: {error} '
-                         f'({osp.basename(frame.filename)}:{frame.lineno})')  # fmt: skip
+                         f'({osp.basename(frame.filename)}:{frame.lineno})')
         return None
 
     def length(self, trial: Trial) -> None:
@@ -118,7 +118,7 @@ class Preflight:
         batch *= self.opt.get('world_size', 1)
         samples = trial.samples * train.get('dataset_enlarge_ratio', 1)
         self.say(f'  {samples:g} samples in batches of {batch}: {math.ceil(samples / batch)} iterations an epoch; '
-                 f'{total} iterations are {total * batch / samples:.4g} epochs')  # fmt: skip
+                 f'{total} iterations are {total * batch / samples:.4g} epochs')
         duration = _duration(trial.seconds * total)
         self.say(f'  about {trial.seconds:.3g} s an iteration, judged by one: {duration} in all, without data loading')
 

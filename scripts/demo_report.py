@@ -78,7 +78,7 @@ def measure(results, pairs):
             for image, (_, _, hr) in zip(images, pairs, strict=True)
         ]
         for method, images in results.items()
-    }  # fmt: skip
+    }
 
 
 def noise_level(lr):
@@ -110,7 +110,7 @@ def describe_degradations(generators, pairs):
         (name, np.mean([noise_level(lr) for lr in lrs]),
          np.mean([detail(lr, low) for lr, low in zip(lrs, bicubic, strict=True)]), deviation)
         for name, lrs, deviation in rows
-    ]  # fmt: skip
+    ]
 
 
 def print_tables(figures, degradations, pairs):
@@ -164,7 +164,7 @@ def draw_picture(results, figures, generators, pairs, path):
          (crop(hr, SCALE, side), 'HR')],
         [(crop(lr, 1, side), 'real LR'), *((crop(degrade(generators[k], hr), 1, side), f'{NAMES[k]}, draw {draw}')
          for k, draw in ((0, 1), (0, 2), (best, 1)))],
-    ]  # fmt: skip
+    ]
     rows[1].append((crop(bicubic_downsample(hr, SCALE), 1, side), 'bicubic LR'))
     rows[0].append((crop(degrade(generators[best], hr, noise=False), 1, side), f'{NAMES[best]}, noise off'))
     canvas = Image.new('RGB', (5 * (size + 6) - 6, 2 * (size + 32) - 6), 'white')

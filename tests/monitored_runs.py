@@ -9,7 +9,7 @@ from data_tools import write_photo
 from degradation_world import lr_photos, tiles
 
 METRICS = {'psnr': {'type': 'calculate_psnr', 'crop_border': 0, 'test_y_channel': False},
-           'ssim': {'type': 'calculate_ssim', 'crop_border': 0, 'test_y_channel': False}}  # fmt: skip
+           'ssim': {'type': 'calculate_ssim', 'crop_border': 0, 'test_y_channel': False}}
 
 
 def make_world(root):

@@ -24,9 +24,9 @@ COMMON = {
     'logger': {'print_freq': 100, 'save_checkpoint_freq': 5e3, 'use_tb_logger': False,
                'wandb': {'project': None, 'resume_id': None}},
     'dist_params': {'backend': 'nccl', 'port': 29500},
-}  # fmt: skip
+}
 UNPAIRED = {'name': 'photos', 'type': 'UnpairedImageDataset', 'dataroot_gt': 'clean', 'dataroot_lq': 'real',
-            'io_backend': {'type': 'disk'}, 'gt_size': 64, 'use_hflip': True, 'use_rot': True, **LOADER}  # fmt: skip
+            'io_backend': {'type': 'disk'}, 'gt_size': 64, 'use_hflip': True, 'use_rot': True, **LOADER}
 DERESNET = {'type': 'DeResnet', 'num_feat': 8, 'num_block': 1, 'scale': 4}
 RRDB = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4, 'scale': 4}
 
@@ -50,7 +50,7 @@ def stage_1() -> dict:
             'color_opt': {'type': 'LowFrequencyLoss', 'loss_weight': 1.0},
             'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.005},
         },
-    })  # fmt: skip
+    })
 
 
 def stage_2() -> dict:
@@ -68,7 +68,7 @@ def stage_2() -> dict:
             'pixel_opt': l1, 'collab_opt': l1, 'adapt_opt': l1, 'collab_start_iter': 1, 'adapt_ramp': 'linear',
             'lq_round': False, 'lq_refresh': 1,
         },
-    })  # fmt: skip
+    })
 
 
 def basicsr_sr() -> dict:
@@ -85,7 +85,7 @@ def basicsr_sr() -> dict:
                           'eta_min': 1e-7},
             'pixel_opt': {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'},
         },
-    })  # fmt: skip
+    })
 
 
 def test_options() -> dict:

@@ -59,7 +59,7 @@ def options(world, stage, name='run', total=12, **changes):
         'val': {'val_freq': 4, 'save_img': False,
                 'metrics': {'psnr': {'type': 'calculate_psnr', 'crop_border': 0, 'test_y_channel': False}}},
         'logger': {'print_freq': 1, 'save_checkpoint_freq': 3, 'use_tb_logger': False},
-    }  # fmt: skip
+    }
     if stage == 'stage1':
         opt |= {
             'model_type': 'DegradationGANModel', 'network_g': TINY_DERESNET,
@@ -70,7 +70,7 @@ def options(world, stage, name='run', total=12, **changes):
                 'color_opt': {'type': 'LowFrequencyLoss'},
                 'gan_opt': {'type': 'SigmoidGANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.005},
             },
-        }  # fmt: skip
+        }
     else:
         opt |= {
             'model_type': 'MultiDegradationSRModel', 'network_g': {'type': 'SREnsemble', 'branches': [TINY_RRDB] * 2},
@@ -80,7 +80,7 @@ def options(world, stage, name='run', total=12, **changes):
                 'adapt_opt': L1, 'collab_start_iter': 1, 'lq_refresh': 2,
                 'scheduler': {'type': 'MultiStepLR', 'milestones': [5, 9], 'gamma': 0.5},
             },
-        }  # fmt: skip
+        }
     opt = deepcopy(opt)
     for path, value in changes.items():
         *sections, key = path.split('__')

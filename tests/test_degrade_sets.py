@@ -39,7 +39,7 @@ def checkpoint(tmp_path_factory):
 
 def run(checkpoint, photos, out, *options):
     return degrade.main(['-c', *map(str, checkpoint if isinstance(checkpoint, list) else [checkpoint]), '-i',
-                         str(photos), '-o', str(out), '--device', 'cpu', *map(str, options)])  # fmt: skip
+                         str(photos), '-o', str(out), '--device', 'cpu', *map(str, options)])
 
 
 def pictures(out, folder='lq'):
@@ -63,13 +63,13 @@ def test_pairs_fit_and_are_read_as_they_are(tmp_path, checkpoint, photos):
 
     folders = {'dataroot_gt': str(out / 'gt'), 'dataroot_lq': str(out / 'lq'), 'io_backend': {'type': 'disk'}}
     databases = {'dataroot_gt': str(out / 'gt.lmdb'), 'dataroot_lq': str(out / 'lq.lmdb'),
-                 'io_backend': {'type': 'lmdb'}}  # fmt: skip
+                 'io_backend': {'type': 'lmdb'}}
     listed = {'dataroot_gt': str(out), 'dataroot_lq': str(out), 'meta_info': str(out / 'meta_info.txt'),
-              'io_backend': {'type': 'disk'}}  # fmt: skip
+              'io_backend': {'type': 'disk'}}
     validation = {**PAIRED, 'phase': 'val'}
     found = []
     for cls, roots in ((PairedImageDataset, folders), (PairedImageDataset, databases),
-                       (RealESRGANPairedDataset, listed)):  # fmt: skip
+                       (RealESRGANPairedDataset, listed)):
         training = cls({**PAIRED, **roots, 'io_backend': dict(roots['io_backend'])})
         assert len(training) == 8
         assert training[3]['lq'].shape == (3, 8, 8)
@@ -172,7 +172,7 @@ def test_as_noisy_as_real_photos(tmp_path, checkpoint, photos, capsys):
     folder_to_lmdb(tmp_path / 'loud', tmp_path / 'loud.lmdb')
     for out, options in (('a', ['--noise-like', tmp_path / 'quiet']), ('b', ['--noise-like', tmp_path / 'loud']),
                          ('c', ['--noise-like', tmp_path / 'loud.lmdb']), ('none', ['--noise', 0, 0]),
-                         ('all', ['--noise', 1, 1])):  # fmt: skip
+                         ('all', ['--noise', 1, 1])):
         assert run(checkpoint, photos, tmp_path / out, '--strength', 0, 1, *options) == 0
     sets = {name: pictures(tmp_path / name) for name in ('a', 'b', 'c', 'none', 'all')}
     assert same(sets['a'], sets['none']) and not same(sets['none'], sets['all'])
@@ -234,7 +234,7 @@ def test_ranks_share_the_photos_with_the_same_result(tmp_path, checkpoint, photo
     run(checkpoint, photos, tmp_path / 'one', '--draws', 2)
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
                str(ROOT / 'degrade.py'), '-c', str(checkpoint), '-i', str(photos), '-o', str(tmp_path / 'two'),
-               '--draws', '2', '--device', 'cpu', '--lmdb']  # fmt: skip
+               '--draws', '2', '--device', 'cpu', '--lmdb']
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

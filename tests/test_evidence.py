@@ -70,7 +70,7 @@ def run(clean, recipes, tmp_path_factory):
     """A whole run as a user starts it; its folder and the command."""
     out = tmp_path_factory.mktemp('run')
     command = ['--known', str(clean), '--size', 'smoke', '--recipes', str(recipes), '--out', str(out),
-               '--rows', 'interpolation', 'bicubic', 'probabilistic', 'oracle']  # fmt: skip
+               '--rows', 'interpolation', 'bicubic', 'probabilistic', 'oracle']
     assert evidence.main(command) == 0
     return out, command
 
@@ -234,7 +234,7 @@ def test_seeds_of_several_machines_are_joined(run, tmp_path):
     assert evidence.main(['--join', str(one), str(other), '--out', str(tmp_path / 'out')]) == 0
     merged = json.loads((tmp_path / 'out' / f'{name}.json').read_text())
     assert {row: list(found) for row, found in merged['figures'].items()} == {
-        'interpolation': [''], 'bicubic': ['0'], 'probabilistic': ['0', '1'], 'oracle': ['0', '1']}  # fmt: skip
+        'interpolation': [''], 'bicubic': ['0'], 'probabilistic': ['0', '1'], 'oracle': ['0', '1']}
     mean = np.mean(first['figures']['oracle']['0']['psnr_mssr']) + 0.25
     text = (tmp_path / 'out' / 'tables.md').read_text()
     assert f'{mean:.2f} ± 0.35' in text
@@ -255,7 +255,7 @@ def move(values: list, by: float) -> None:
     (lambda results: results['images'].reverse(), 'has other validation images'),
     (lambda results: move(results['figures']['interpolation']['']['psnr_mssr'], 0.1), 'have other photos'),
     (lambda results: results.update(figures=[]), 'other.json. is no results.json'),
-])  # fmt: skip
+])
 def test_what_is_unlike_is_not_joined(run, tmp_path, capsys, change, words):
     results = json.loads((run[0] / 'results.json').read_text())
     change(results)
@@ -287,7 +287,7 @@ def test_what_is_no_results_json_is_named(tmp_path, capsys, text):
     (['--join', 'nowhere.json', '--out', 'EMPTY'], 'nowhere.json.*cannot be read'),
     (['--join', 'RECIPE', '--out', 'EMPTY'], 'no results.json'),
     (['--join', 'RECIPE'], '--join takes'),
-])  # fmt: skip
+])
 def test_mistakes_are_one_sentence(world, recipes, tmp_path, capsys, arguments, words):
     places = {'WORLD': world.root, 'EMPTY': tmp_path / 'empty', 'RECIPE': recipes / 'mssr.yml', 'PLAIN': tmp_path / 'p'}
     (tmp_path / 'empty').mkdir()
@@ -315,7 +315,7 @@ def stand_in(monkeypatch, tmp_path):
         program.write_text('import sys, time, pathlib\nroot, name = pathlib.Path(sys.argv[1]), '
                            'pathlib.Path(sys.argv[3]).stem\n'
                            'def note(what):\n with open(root / "order", "a") as file: file.write(what + name + "\\n")\n'
-                           + lines)  # fmt: skip
+                           + lines)
         monkeypatch.setattr(_evidence_run, 'ENTRY', program)
         return tmp_path
 
@@ -490,7 +490,7 @@ def test_validation_photos_are_not_trained_on(parts, world):
 @given(total=st.integers(10, 100_000), new=st.integers(1, 200_000))
 def test_a_schedule_keeps_its_proportions(total, new):
     train = {'total_iter': total, 'collab_start_iter': total // 2, 'warmup_iter': -1,
-             'scheduler': {'type': 'LinearDecayLR', 'decay_start': total // 2, 'total_iter': total}}  # fmt: skip
+             'scheduler': {'type': 'LinearDecayLR', 'decay_start': total // 2, 'total_iter': total}}
     set_iterations(train, new)
     assert train['total_iter'] == train['scheduler']['total_iter'] == new and train['warmup_iter'] == -1
     assert train['collab_start_iter'] == train['scheduler']['decay_start'] < new
@@ -546,7 +546,7 @@ def quiet_camera(**settings):
     """A camera without noise, with given settings."""
     camera = KnownDegradation()
     for name, value in {'full_well': 1e9, 'read_noise': 0, 'jpeg_quality': 100, 'blur': 0.1, 'anisotropy': 1,
-                        **settings}.items():  # fmt: skip
+                        **settings}.items():
         getattr(camera, name)[:] = value
     return camera
 
@@ -619,7 +619,7 @@ def test_a_claim_holds_by_its_interval_and_every_seed():
     base = {seed: [20.0, 21.0, 22.0] for seed in '01'}
     for gains, verdict in (((0.5, 0.6), 'holds'), ((-0.5, -0.6), 'does not hold'), ((1.0, -0.1), 'not resolved')):
         row = {seed: [value + gain + d for value, d in zip(base[seed], (0, 0.01, -0.01), strict=True)]
-               for seed, gain in zip('01', gains, strict=True)}  # fmt: skip
+               for seed, gain in zip('01', gains, strict=True)}
         assert paired(row, base).verdict == verdict
         assert paired(row, base, lower_is_better=True).verdict == {
             'holds': 'does not hold', 'does not hold': 'holds'}.get(verdict, verdict)

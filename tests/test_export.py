@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ESRGAN = {**TINY_RRDB, 'num_grow_ch': 32}  # as spandrel knows it
 SWINIR = {'type': 'SwinIR', 'upscale': 2, 'in_chans': 3, 'img_size': 64, 'window_size': 8, 'img_range': 1.0,
           'depths': [1, 1], 'embed_dim': 12, 'num_heads': [2, 2], 'mlp_ratio': 2, 'upsampler': 'pixelshuffle',
-          'resi_connection': '1conv'}  # fmt: skip
+          'resi_connection': '1conv'}
 
 
 def checkpoint(folder, branches):
@@ -141,7 +141,7 @@ def test_the_script_writes_and_reports_everything(tmp_path, capsys):
     assert export.main(list(map(str, [weights, tmp_path / 'out', *arguments]))) == 0
     names = sorted(path.name for path in (tmp_path / 'out').iterdir())
     assert names == sorted(f'{stem}{suffix}' for stem in ('S1_RRDBNet', 'S2_RRDBNet', 'averaged')
-                           for suffix in ('.pth', '.safetensors'))  # fmt: skip
+                           for suffix in ('.pth', '.safetensors'))
     text = capsys.readouterr().out
     assert 'dB to the ensemble on 1 photos' in text
     assert 'dB to the ground truth' in text
@@ -150,7 +150,7 @@ def test_the_script_writes_and_reports_everything(tmp_path, capsys):
 
 def test_the_script_runs_from_anywhere(tmp_path):
     done = subprocess.run([sys.executable, str(ROOT / 'scripts' / 'export.py'), '--help'], cwd=tmp_path,
-                          capture_output=True, text=True)  # fmt: skip
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

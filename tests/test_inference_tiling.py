@@ -115,7 +115,7 @@ def test_too_little_overlap_is_seen():
 
 def test_swinir_tiles_lie_on_its_windows():
     up = upscaler({'type': 'SwinIR', 'upscale': 2, 'img_size': 8, 'window_size': 8, 'depths': [2], 'embed_dim': 8,
-                   'num_heads': [2], 'mlp_ratio': 2, 'upsampler': 'pixelshuffledirect'})  # fmt: skip
+                   'num_heads': [2], 'mlp_ratio': 2, 'upsampler': 'pixelshuffledirect'})
     assert up.multiple == 8
     image = torch.rand(1, 3, 72, 100)
     tiled = assemble(up, 2, image, up.plan(72, 100, tile=32, overlap='exact'))
@@ -169,7 +169,7 @@ def test_automatic_tiles_fit_the_given_memory():
 
 def test_exact_overlap_of_a_global_network_is_refused():
     rcan = {'type': 'RCAN', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 4, 'num_group': 1, 'num_block': 1,
-            'squeeze_factor': 2, 'upscale': 4}  # fmt: skip
+            'squeeze_factor': 2, 'upscale': 4}
     up = upscaler(rcan)
     with pytest.raises(UserError, match='whole photo'):
         up.plan(100, 100, tile=32, overlap='exact')

@@ -37,7 +37,7 @@ def build(degradations, model_type='LearnedDegradationSRModel', path=None, netwo
         'logger': {}, 'auto_resume': False,
         'train': {'optim_g': ADAM, 'scheduler': {'type': 'MultiStepLR', 'milestones': [9], 'gamma': 0.5},
                   'total_iter': 10, 'pixel_opt': L1, **train},
-    }  # fmt: skip
+    }
     return build_model(deepcopy(options | ({'network_d': network_d} if network_d else {})))
 
 
@@ -182,7 +182,7 @@ def test_mistakes_are_named(generators, tmp_path):
 
 def clean(root, **changes):
     return build_dataset({'name': 'x', 'type': 'CleanImageDataset', 'phase': 'train', 'dataroot_gt': str(root),
-                          'io_backend': {'type': 'disk'}, 'gt_size': 16, 'scale': 4, **changes})  # fmt: skip
+                          'io_backend': {'type': 'disk'}, 'gt_size': 16, 'scale': 4, **changes})
 
 
 def test_crops_are_a_function_of_the_draw(tmp_path):

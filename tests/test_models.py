@@ -234,7 +234,7 @@ def test_features_need_a_known_trunk(tmp_path):
     {'type': 'SwinIR', 'upscale': 4, 'img_size': 8, 'window_size': 4, 'embed_dim': 12, 'depths': [1], 'num_heads': [2],
      'upsampler': 'pixelshuffledirect'},
     {'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1},
-])  # fmt: skip
+])
 def test_other_sr_networks_learn(tmp_path, branch):
     options = stage2_options(2, generators(tmp_path, 2))
     options['network_g']['branches'] = [branch, TINY_RRDB]

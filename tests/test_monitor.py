@@ -152,7 +152,7 @@ def test_monitoring_changes_no_weight(runs, monkeypatch):  # noqa: F811
 def test_hr_photos_alone_are_enough_to_validate(runs, monkeypatch):  # noqa: F811
     opt = monitored(runs, 'stage1', 'alone', val__metrics=None, val__select='spectrum_distance')
     opt['datasets']['val'] = {'name': 'hr', 'type': 'SingleImageDataset', 'dataroot_lq': str(runs / 'val_gt'),
-                              'io_backend': {'type': 'disk'}}  # fmt: skip
+                              'io_backend': {'type': 'disk'}}
     assert train(monkeypatch, runs, opt) == 0
     (entry,) = read_validations(runs / 'experiments' / 'alone')[-1:]
     assert entry['metrics'] == {} and entry['figures']['spectrum_distance'] > 0
@@ -223,7 +223,7 @@ def test_photos_are_the_same_ones_each_time(runs, tmp_path):  # noqa: F811
 
 HEALTHY = {'haar_distance': 1.3, 'spectrum_distance': 0.5, 'noise_level': 4.0, 'noise_distance': 0.5,
            'color_shift': 1.0, 'color_drift': 5.0, 'diversity': 3.0, 'effective_noise': 0.1,
-           'bicubic_distance': 6.0}  # fmt: skip
+           'bicubic_distance': 6.0}
 BICUBIC = {'haar_distance': 4.0, 'spectrum_distance': 3.0, 'noise_level': 1.0, 'noise_distance': 3.0}
 REAL = {'haar_distance': 1.0, 'noise_level': 4.5}
 
@@ -246,7 +246,7 @@ REAL = {'haar_distance': 1.0, 'noise_level': 4.5}
     ('color', {'color_drift': 30.0}, {'drift_before': 29.0}, 'or lower train.gan_opt.loss_weight'),
     ('color', {'color_drift': 15.0}, {'drift_before': 30.0}, 'Train longer'),
     ('noisy', {'noise_level': 12.0}, {}, 'train.gan_opt.loss_weight'),
-])  # fmt: skip
+])
 def test_each_collapse_is_said_in_words(name, figures, state, advice):
     state = State(**{'num_noise': 2, 'adversarial': 0.005, 'real_score': 0.6, 'fake_score': 0.4, **state})
     found = collapse_warnings(Figures({**HEALTHY, **figures}, BICUBIC, REAL), state)
@@ -307,7 +307,7 @@ class Keeper(ObservedValidation):
 
 def validation(iteration, value, warned=False, dataset='a'):
     return {'iter': iteration, 'dataset': dataset, 'metrics': {}, 'figures': {'haar_distance': value},
-            'warnings': {'color': '...'} if warned else {}}  # fmt: skip
+            'warnings': {'color': '...'} if warned else {}}
 
 
 def test_only_better_networks_replace_the_best(tmp_path):

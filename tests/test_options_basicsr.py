@@ -27,12 +27,12 @@ CROP = {'gt_size': 128, 'use_hflip': True, 'use_rot': False}
 PERCEPTUAL = {
     'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 0.1, 'conv5_4': 1}, 'vgg_type': 'vgg19', 'style_weight': 0,
     'use_input_norm': True, 'range_norm': False, 'perceptual_weight': 1.0, 'criterion': 'l1',
-}  # fmt: skip
+}
 GAN = {
     'perceptual_opt': PERCEPTUAL, 'optim_d': {**ADAM, 'weight_decay': 0}, 'net_d_iters': 1, 'net_d_init_iters': 0,
     'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla', 'real_label_val': 1.0, 'fake_label_val': 0.0,
                 'loss_weight': 0.1},
-}  # fmt: skip
+}
 VGG_D = {'type': 'VGGStyleDiscriminator', 'num_in_ch': 3, 'num_feat': 8}
 UNET_D = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 8, 'skip_connection': True}
 RRDB = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4}
@@ -42,34 +42,34 @@ REAL = {
     'poisson_scale_range': [0.05, 3], 'gray_noise_prob': 0.4, 'jpeg_range': [30, 95],
     'resize_prob2': [0.3, 0.4, 0.3], 'resize_range2': [0.3, 1.2], 'gaussian_noise_prob2': 0.5, 'noise_range2': [1, 25],
     'poisson_scale_range2': [0.05, 2.5], 'gray_noise_prob2': 0.4, 'jpeg_range2': [30, 95],
-}  # fmt: skip
+}
 KERNEL = {'blur_kernel_size': 21, 'kernel_list': ['iso', 'aniso'], 'kernel_prob': [0.5, 0.5], 'sinc_prob': 0.1,
-          'blur_sigma': [0.2, 3], 'betag_range': [0.5, 4], 'betap_range': [1, 2]}  # fmt: skip
+          'blur_sigma': [0.2, 3], 'betag_range': [0.5, 4], 'betap_range': [1, 2]}
 REAL_DATA = {
     'name': 'DF2K', 'type': 'RealESRGANDataset', 'dataroot_gt': 'gt', 'meta_info': 'list.txt', **DISK, **KERNEL,
     **{f'{key}2': value for key, value in KERNEL.items()}, 'final_sinc_prob': 0.8, **CROP, **STOCK_LOADER,
-}  # fmt: skip
+}
 CLIPS = {
     'name': 'clips', 'dataroot_gt': 'gt', 'dataroot_lq': 'lq', 'meta_info_file': 'list.txt', **DISK, 'num_frame': 5,
     'interval_list': [1], 'random_reverse': False, **CROP, **STOCK_LOADER,
-}  # fmt: skip
+}
 REDS = {**CLIPS, 'dataroot_flow': None, 'val_partition': 'REDS4'}
 VIDEO_VAL = {'name': 'REDS4', 'type': 'VideoTestDataset', 'dataroot_gt': 'gt', 'dataroot_lq': 'lq', **DISK,
              'meta_info_file': 'list.txt', 'cache_data': False, 'num_frame': 5,
-             'padding': 'reflection_circle'}  # fmt: skip
+             'padding': 'reflection_circle'}
 EDVR = {'type': 'EDVR', 'num_feat': 8, 'num_frame': 5, 'deformable_groups': 1, 'num_extract_block': 1,
-        'num_reconstruct_block': 1, 'center_frame_idx': None, 'hr_in': False, 'with_tsa': True}  # fmt: skip
+        'num_reconstruct_block': 1, 'center_frame_idx': None, 'hr_in': False, 'with_tsa': True}
 BASICVSR = {'type': 'BasicVSR', 'num_feat': 8, 'num_block': 1, 'spynet_path': None}
 STYLE = {
     'optim_d': ADAM, 'gan_opt': {'type': 'GANLoss', 'gan_type': 'wgan_softplus', 'loss_weight': 1.0},
     'r1_reg_weight': 10, 'path_batch_shrink': 2, 'path_reg_weight': 2, 'net_g_reg_every': 4, 'net_d_reg_every': 16,
     'mixing_prob': 0.9, 'net_d_iters': 1, 'net_d_init_iters': 0,
-}  # fmt: skip
+}
 PAIRED_D = {'path': {'pretrain_network_g': None, 'param_key_g': 'params_ema', 'strict_load_g': True,
             'pretrain_network_d': None, 'param_key_d': 'params', 'strict_load_d': True, 'resume_state': None,
-            'ignore_resume_networks': ['network_d']}}  # fmt: skip
+            'ignore_resume_networks': ['network_d']}}
 FACES = {'name': 'FFHQ', 'type': 'FFHQDataset', 'dataroot_gt': 'f.lmdb', 'io_backend': {'type': 'lmdb'},
-         'use_hflip': True, 'mean': [0.5, 0.5, 0.5], 'std': [0.5, 0.5, 0.5], **STOCK_LOADER}  # fmt: skip
+         'use_hflip': True, 'mean': [0.5, 0.5, 0.5], 'std': [0.5, 0.5, 0.5], **STOCK_LOADER}
 
 # model, networks and keys at the top, training set, keys under train
 TRAININGS = [
@@ -99,7 +99,7 @@ TRAININGS = [
     ('StyleGAN2Model', {'network_g': {'type': 'StyleGAN2Generator', 'out_size': 32, 'num_style_feat': 16, 'num_mlp': 1,
      'channel_multiplier': 1, 'resample_kernel': [1, 3, 3, 1], 'lr_mlp': 0.01}, 'network_d': {
          'type': 'StyleGAN2Discriminator', 'out_size': 32, 'channel_multiplier': 1}, 'scale': None}, FACES, STYLE),
-]  # fmt: skip
+]
 
 
 def training(model, top, train_set, train):
@@ -134,7 +134,7 @@ VIDEO_TESTS = [
 @pytest.mark.parametrize('dataset', VIDEO_TESTS, ids=[d['type'] for d in VIDEO_TESTS])
 def test_video_tests_of_basicsr(dataset):
     opt = {**copy.deepcopy(COMMON), 'model_type': 'VideoRecurrentModel', 'network_g': BASICVSR,
-           'datasets': {'test': dataset}}  # fmt: skip
+           'datasets': {'test': dataset}}
     opt['path']['pretrain_network_g'] = 'x.pth'
     opt['val'] = {'save_img': True, 'suffix': None, 'flip_seq': False, 'metrics': COMMON['val']['metrics']}
     check_options(opt, None, is_train=False)
@@ -150,9 +150,9 @@ def test_shipped_option_files(file):
 
 # What BasicSR itself puts into the options, or reads from sections that are checked by signature.
 SET_BY_BASICSR = {'dist', 'rank', 'world_size', 'is_train', 'models', 'training_states', 'visualization', 'phase',
-                  'resume_iter', 'root_path', 'experiments_root', 'auto_resume'}  # fmt: skip
+                  'resume_iter', 'root_path', 'experiments_root', 'auto_resume'}
 BELOW = {'type', 'lr', 'name', 'db_paths', 'client_keys', 'window_size', 'num_style_feat', 'branches', 'checkpoint',
-         'noise_lr', 'params', 'net_g', 'loss_weight'}  # fmt: skip
+         'noise_lr', 'params', 'net_g', 'loss_weight'}
 
 
 def parents(cls):
@@ -182,7 +182,7 @@ def test_data_sets_read_nothing_that_the_table_lacks(name):
 def test_all_models_and_data_sets_are_listed():
     for kind, table in (('model', MODELS), ('dataset', DATASETS)):
         own = [name for name in catalogue(kind).names()
-               if catalogue(kind).get(name).__module__.startswith(('basicsr.', 'mssr_'))]  # fmt: skip
+               if catalogue(kind).get(name).__module__.startswith(('basicsr.', 'mssr_'))]
         assert sorted(own) == sorted(table)
 
 
@@ -205,7 +205,7 @@ def test_schedules_take_what_the_table_says():
 
     classes = {'MultiStepLR': lr_scheduler.MultiStepRestartLR, 'LinearDecayLR': LinearDecayLR,
                'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
-               'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR}  # fmt: skip
+               'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR}
     for name, table in SCHEDULERS.items():
         assert set(keywords(classes[name], 1)[0]) - {'last_epoch'} == set(table)
 
@@ -252,7 +252,7 @@ def foreign():
     """Register another plugin for one test."""
     things = [(ARCH_REGISTRY, ForeignNet), (ARCH_REGISTRY, ForeignChild), (LOSS_REGISTRY, ForeignLoss),
               (DATASET_REGISTRY, ForeignData), (MODEL_REGISTRY, ForeignModel),
-              (METRIC_REGISTRY, foreign_metric)]  # fmt: skip
+              (METRIC_REGISTRY, foreign_metric)]
     for registry, thing in things:
         registry.register(thing)
     keywords.cache_clear()

@@ -429,7 +429,7 @@ def test_all_mistakes_at_once_in_the_order_of_the_file(tmp_path):
 def test_a_set_without_ground_truth_cannot_be_compared(tmp_path):
     opt = stage_2()
     opt['datasets']['val'] = {'name': 'photos', 'type': 'SingleImageDataset', 'dataroot_lq': 'lq',
-                              'io_backend': {'type': 'disk'}}  # fmt: skip
+                              'io_backend': {'type': 'disk'}}
     assert 'val.metrics.psnr: calculate_psnr compares with ground truth' in error_of(tmp_path, opt)
     opt['val']['metrics'] = {'niqe': {'type': 'calculate_niqe', 'crop_border': 4}}
     opt['datasets']['val']['name'] = 'others'
@@ -456,7 +456,7 @@ def paths(node, path=()):
 
 
 ODD = st.sampled_from([None, True, -1, 0, 1.5, float('nan'), 10**30, '', 'x', [], [None], [[1]], {}, {'type': []},
-                       {'type': None}, {1: 2}, {'a': {'type': {}}}, ['type'], {'type': 'Adam', 'lr': {}}])  # fmt: skip
+                       {'type': None}, {1: 2}, {'a': {'type': {}}}, ['type'], {'type': 'Adam', 'lr': {}}])
 
 
 @settings(max_examples=100, deadline=None)

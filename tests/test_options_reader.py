@@ -29,7 +29,7 @@ def read(tmp_path, text, force=None, name='opt.yml'):
         ("'1e-4'", '1e-4'), ('~', None), ('', None), ('null', None), ('True', True), ('off', False), ('nono', 'nono'),
         ('[1, 2e0, a]', [1, 2.0, 'a']), ('{a: 1}', {'a': 1}), ('.inf', math.inf), ('1.2.3', '1.2.3'),
     ],
-)  # fmt: skip
+)
 def test_scalars(tmp_path, text, value):
     read_value = read(tmp_path, f'a: {text}\n')['a']
     assert read_value == value
@@ -192,7 +192,7 @@ scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False),
     st.text(st.characters(exclude_categories=['Cs']), max_size=12),
     st.sampled_from(['1e-4', '1E5', '1_0e3', '010', '1:30', 'yes', 'None', '0x1f', '0o7', '2020-01-01', '=', '<<']),
-)  # fmt: skip
+)
 trees = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
 )

@@ -104,7 +104,7 @@ def test_good_options_fit_the_schema(root, make):
         ('val.metrics.psnr.type', 'psnr'), ('num_gpu', 'all'), ('logger.wandb.foo', 1), ('path.foo', 'x'),
         ('model_type', 'GAN'), ('train', None),
     ],
-)  # fmt: skip
+)
 def test_mistakes_do_not_fit_the_schema(root, path, value):
     opt = stage_1()
     put(opt, path, value)
@@ -113,11 +113,11 @@ def test_mistakes_do_not_fit_the_schema(root, path, value):
 
 SPECS = ['count', 'count >= 1', 'count >= -1', 'number', 'number > 0', 'number >= 0 < 1', 'number >= 0 <= 1', 'bool',
          'text?', "'a' | 'b'", "count >= 0 | 'auto'", '[number]*2', '[count >= 0]?', "['iso' | 'aniso']", 'mapping',
-         'null']  # fmt: skip
+         'null']
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-2, 3), st.floats(-2, 3), st.sampled_from(['a', 'auto', 'iso', 'x']),
     st.lists(st.one_of(st.integers(-1, 2), st.just('iso')), max_size=3), st.just({}),
-)  # fmt: skip
+)
 
 
 @given(st.sampled_from(SPECS), VALUES)

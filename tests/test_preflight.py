@@ -65,7 +65,7 @@ def test_report_of_stage_1(world, capsys):
         'random weights', 'net_g: DeResnet', 'net_d: WaveletDiscriminator, 1,039,105 parameters',
         'gt (1, 3, 64, 64), lq (1, 3, 16, 16)', 'l_g_gan', 'peak memory', '3 iterations an epoch',
         '100 iterations are 40 epochs', str(world / 'experiments' / 'unit'), 'All is well',
-    ):  # fmt: skip
+    ):
         assert part in report, part
 
 
@@ -76,7 +76,7 @@ def test_report_of_stage_2(world, capsys):
         'network_g.branches[0].checkpoint: a.pth', 'degradations[1].checkpoint: g2.pth: a DeResnet',
         'net_g: SREnsemble', 'net_g.branches[1]: RRDBNet', 'degradations[0]: DeResnet', 'losses, iteration 1:',
         'losses, iteration 100:', 'l_adapt_2',
-    ):  # fmt: skip
+    ):
         assert part in report, part
 
 

@@ -224,7 +224,7 @@ def flipped(content):
     ('validation.jsonl', torn), ('validation.jsonl', foreign), ('train_*.log', flipped), ('train_*.log', None),
     ('*.yml', None), ('*.yml', lambda _: b'model_type: DegradationGANModel\ntrain: 3\ndatasets: [1]\nlogger: y\n'),
     ('models/net_g_best.json', foreign),
-])  # fmt: skip
+])
 def test_spoilt_and_missing_files_cost_no_report(runs, tmp_path, pattern, spoil):  # noqa: F811
     folder = copy_of(runs, 'one', tmp_path)
     (file,) = folder.glob(pattern)
@@ -312,7 +312,7 @@ def test_logs_of_a_resumed_run_are_one(tmp_path):
     [(0, 1.0)], [(0, 2.0), (10, 2.0)], [(0, 0.0), (5, 0.0)], [(1, 1e-9), (2, 1e9)],
     [(0, -3.0), (7, math.nan), (9, 4.0)], [(k, k % 7) for k in range(5000)], [(0, math.inf), (1, 1.0)],
     [(100000, 0.5), (900000, 0.25)],
-])  # fmt: skip
+])
 @pytest.mark.parametrize('log', [False, True])
 def test_charts_of_any_numbers_stay_on_the_page(points, log):
     chart = line_chart([Line('a <b>', points, 0), Line('other', points, 6)], 'iteration', 'y (dB)', log=log)
