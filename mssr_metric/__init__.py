@@ -13,13 +13,14 @@ from mssr_metric.degradation_metrics import (
     calculate_spectrum_distance,
 )
 from mssr_metric.lpips_metric import calculate_lpips
-from mssr_metric.protocols import PROTOCOLS, calculate_psnr_protocol, calculate_ssim_protocol, name_metrics
+from mssr_metric.protocols import PROTOCOLS, better, calculate_psnr_protocol, calculate_ssim_protocol, name_metrics
 
 __all__ = [
     'FIGURES',
     'PROTOCOLS',
     'DegradationReference',
     'Figures',
+    'better',
     'calculate_bicubic_distance',
     'calculate_color_drift',
     'calculate_color_shift',

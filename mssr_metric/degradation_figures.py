@@ -26,7 +26,6 @@ FIGURES = {
     'effective_noise': ('features', 'above 0', 'mean of |w| * std over channels and injections'),
     'bicubic_distance': ('levels', 'above 0', 'mean absolute difference from bicubic LR'),
 }
-BETTER = {name: 'lower' if direction == 'lower' else 'higher' for name, (_, direction, _) in FIGURES.items()}
 
 
 @dataclass

@@ -11,6 +11,7 @@ from basicsr.metrics import calculate_psnr, calculate_ssim
 from basicsr.utils.registry import METRIC_REGISTRY
 
 from mssr_compat.errors import UserError
+from mssr_metric.degradation_figures import FIGURES
 from mssr_metric.pair import check_pair
 
 
@@ -27,8 +28,7 @@ PROTOCOLS = {
     'basicsr': Protocol(crop_scale=True, luma=True),
 }
 _METRICS = ('psnr', 'ssim')
-_LOWER = ('calculate_lpips', 'calculate_haar_distance', 'calculate_spectrum_distance', 'calculate_noise_distance',
-          'calculate_color_drift', 'calculate_color_shift')
+_LOWER = ('lpips', 'distance', 'niqe')  # in names of metrics of which lower is better
 _WINDOW = 11  # pixels a side of SSIM's Gaussian window; BasicSR's SSIM of smaller images is nan
 
 
@@ -60,12 +60,26 @@ def calculate_ssim_protocol(img: np.ndarray, img2: np.ndarray, protocol: str, sc
     return _compare(calculate_ssim, 'ssim', img, img2, protocol, scale, smallest=_WINDOW)
 
 
+def better(name: str, options: dict | None = None) -> str:
+    """Which way a metric or a figure of a generator is better: ``higher`` or ``lower``.
+
+    Args:
+        name: as it is logged, such as ``psnr_mssr`` or ``haar_distance``.
+        options: those under ``val.metrics``; their ``better`` decides, else their ``type``, else the name.
+    """
+    options = options or {}
+    kind = str(options.get('type', name)).lower()
+    if kind in FIGURES:
+        return 'lower' if FIGURES[kind][1] == 'lower' else 'higher'
+    return options.get('better') or ('lower' if any(part in kind for part in _LOWER) else 'higher')
+
+
 def name_metrics(metrics: dict[str, dict], scale: int) -> dict[str, dict]:
     """Complete the options ``val.metrics``: every protocol metric is called after its protocol and knows the scale.
 
     BasicSR logs a metric under its YAML name, so ``psnr: {type: calculate_psnr_protocol, protocol: mssr}`` becomes
-    ``psnr_mssr``; a name that already ends in the protocol stays. LPIPS and the distances of
-    :mod:`mssr_metric.degradation_metrics` are told to BasicSR as lower-is-better. Other metrics pass unchanged.
+    ``psnr_mssr``; a name that already ends in the protocol stays. LPIPS, NIQE and distances are told to BasicSR as
+    lower-is-better. Other metrics pass unchanged.
 
     Raises:
         UserError: unknown protocol, a name that carries the other protocol, or two metrics of one name.
@@ -82,8 +96,8 @@ def name_metrics(metrics: dict[str, dict], scale: int) -> dict[str, dict]:
                 raise UserError(f'val.metrics.{name} is named after protocol {other}, but its protocol is {protocol}')
             if not name.endswith(f'_{protocol}'):
                 name = f'{name}_{protocol}'
-        elif options.get('type') in _LOWER:
-            options.setdefault('better', 'lower')
+        elif better(name, options) == 'lower':
+            options['better'] = 'lower'
         if name in named:
             raise UserError(f'val.metrics has two metrics named {name}: give one of them another name')
         named[name] = options

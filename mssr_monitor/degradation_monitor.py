@@ -7,7 +7,7 @@ import torch
 from basicsr.utils import get_root_logger
 
 from mssr_compat.errors import UserError
-from mssr_metric.degradation_figures import BETTER, FIGURES, Figures
+from mssr_metric.degradation_figures import FIGURES, Figures
 from mssr_monitor.collapse_warnings import EARLY, State, collapse_warnings, loudness
 from mssr_monitor.experiment_record import write_pictures
 from mssr_monitor.generator_study import GeneratorStudy
@@ -22,7 +22,7 @@ class DegradationMonitor(ObservedValidation):
     stay the same; pictures under ``pictures/``; warnings in words in the log and as text.
     """
 
-    own_figures = {name: BETTER[name] for name, (_, direction, _) in FIGURES.items() if direction == 'lower'}
+    own_figures = {name: direction for name, (_, direction, _) in FIGURES.items() if direction == 'lower'}
     study = None
     observed_iter = None
     drift = math.nan  # at the last validation

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-import mssr_metric  # noqa: F401
 from mssr_compat.errors import UserError
-from mssr_metric.protocols import name_metrics, protocol_metrics
+from mssr_metric import FIGURES
+from mssr_metric.protocols import better, name_metrics, protocol_metrics
 
 SCALE = 4
 
@@ -126,3 +126,13 @@ def test_a_protocol_s_metrics_can_be_calculated(protocol):
     assert list(metrics) == [f'psnr_{protocol}', f'ssim_{protocol}']
     for options in metrics.values():
         assert math.isfinite(calculate_metric({'img': img, 'img2': img2}, options))
+
+
+def test_which_way_is_better():
+    assert {name for name in FIGURES if better(name) == 'lower'} == {
+        'haar_distance', 'spectrum_distance', 'noise_distance', 'color_shift', 'color_drift'}
+    assert [better(name) for name in ('psnr_mssr', 'ssim', 'LPIPS', 'niqe')] == ['higher', 'higher', 'lower', 'lower']
+    assert better('quality', {'type': 'calculate_niqe'}) == 'lower'
+    assert better('my_distance', {'type': 'calculate_psnr'}) == 'higher'
+    assert better('niqe', {'type': 'calculate_niqe', 'better': 'higher'}) == 'higher'
+    assert name_metrics({'quality': {'type': 'calculate_niqe'}}, SCALE)['quality']['better'] == 'lower'
