@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.checkpoint import load_into, read_weights
-from mssr_metric.degradation_metrics import diversity
+from mssr_metric.degradation_figures import diversity
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import as_8bit, haar_bands
 from mssr_metric.spectrum import radial_spectrum, spectrum_gap

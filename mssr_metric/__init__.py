@@ -1,17 +1,7 @@
-"""Metrics that BasicSR lacks, registered in its METRIC_REGISTRY."""
+"""Metrics that BasicSR lacks, registered in its METRIC_REGISTRY, and figures of a degradation generator."""
 
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
 from mssr_metric.degradation_figures import FIGURES, DegradationReference, Figures, effective_noise
-from mssr_metric.degradation_metrics import (
-    calculate_bicubic_distance,
-    calculate_color_drift,
-    calculate_color_shift,
-    calculate_diversity,
-    calculate_haar_distance,
-    calculate_noise_distance,
-    calculate_noise_level,
-    calculate_spectrum_distance,
-)
 from mssr_metric.lpips_metric import calculate_lpips
 from mssr_metric.protocols import PROTOCOLS, better, calculate_psnr_protocol, calculate_ssim_protocol, name_metrics
 
@@ -21,16 +11,8 @@ __all__ = [
     'DegradationReference',
     'Figures',
     'better',
-    'calculate_bicubic_distance',
-    'calculate_color_drift',
-    'calculate_color_shift',
-    'calculate_diversity',
-    'calculate_haar_distance',
     'calculate_lpips',
-    'calculate_noise_distance',
-    'calculate_noise_level',
     'calculate_psnr_protocol',
-    'calculate_spectrum_distance',
     'calculate_ssim_protocol',
     'effective_noise',
     'name_metrics',

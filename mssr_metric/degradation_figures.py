@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-from mssr_metric.degradation_metrics import color_drift, color_shift, diversity, mean_difference
 from mssr_metric.haar_distance import HaarReference
 from mssr_metric.noise_level import noise_level
-from mssr_metric.photo_sets import Photos, halves
+from mssr_metric.photo_sets import LEVELS, Photos, halves
 from mssr_metric.spectrum import WINDOW, radial_spectrum, spectrum_gap
 
 SMALLEST = max(WINDOW, 20)  # pixels a side that a photo needs to be measured
+BLOCK = 8  # pixels a side over which a colour is averaged
 
 #: name: unit, direction and meaning, for logs, reports and documentation
 FIGURES = {
@@ -105,3 +106,29 @@ def effective_noise(net: torch.nn.Module) -> list[float]:
     empty list.
     """
     return [float(layer.w.detach().abs().mean() * layer.std) for layer in getattr(net, 'noises', ())]
+
+
+def color_shift(photos: Photos, others: Photos) -> float:
+    """Euclidean distance of the mean colours of two sets, in 8-bit levels; each photo counts the same."""
+    mean = [torch.stack([photo.mean((1, 2)) for photo in some]).mean(0) for some in (photos, others)]
+    return (mean[0] - mean[1]).norm().item() * LEVELS
+
+
+def color_drift(photos: Photos, others: Photos) -> float:
+    """Mean Euclidean distance of the colours of aligned blocks of 8 x 8 pixels, in 8-bit levels.
+
+    It also sees what leaves the mean colour of a photo alone: colours that fade, or that turn green in the dark and red
+    in the light.
+    """
+    distances = [avg_pool2d(a - b, BLOCK).norm(dim=0).mean() for a, b in zip(photos, others, strict=True)]
+    return torch.stack(distances).mean().item() * LEVELS
+
+
+def mean_difference(photos: Photos, others: Photos) -> float:
+    """Mean absolute difference of aligned photos, in 8-bit levels."""
+    return torch.stack([(a - b).abs().mean() for a, b in zip(photos, others, strict=True)]).mean().item() * LEVELS
+
+
+def diversity(draws: Tensor) -> float:
+    """Deviation between draws (D, 3, H, W) of each value, root mean square over all, in 8-bit levels."""
+    return draws.var(0).mean().sqrt().item() * LEVELS

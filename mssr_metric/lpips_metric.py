@@ -8,7 +8,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from torch import Tensor, nn
 
 from mssr_loss.backbone import LPIPS_SMALLEST, load_lpips
-from mssr_metric.pair import check_pair
+from mssr_metric.protocols import check_pair
 
 
 @METRIC_REGISTRY.register()

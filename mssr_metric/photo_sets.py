@@ -19,31 +19,6 @@ _LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601, as JPEG has it
 Photos = Sequence[Tensor]  # each (3, H, W), RGB in [0, 1]
 
 
-def as_photos(images: np.ndarray | Sequence[np.ndarray], name: str = 'img') -> list[Tensor]:
-    """One image or several, as BasicSR's metrics take them, as a list of photos.
-
-    Args:
-        images: (H, W, 3) BGR or (H, W) gray in [0, 255], or a list of such, of any sizes.
-        name: what to call them in messages.
-
-    Raises:
-        UserError: there is none, or something else.
-    """
-    images = [images] if isinstance(images, np.ndarray) else list(images)
-    if not images:
-        raise UserError(f'{name} holds no image: one at least is needed')
-    photos = []
-    for image in images:
-        image = np.asarray(image)
-        if image.ndim == 2 or image.shape[2:] == (1,):
-            image = np.broadcast_to(image.reshape(*image.shape[:2], 1), (*image.shape[:2], 3))
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise UserError(f'{name} has shape {image.shape}, but must be (H, W, 3) or (H, W)')
-        rgb = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
-        photos.append(torch.from_numpy(rgb) / LEVELS)
-    return photos
-
-
 def as_8bit(photo: Tensor) -> Tensor:
     """Clamped to [0, 1] and rounded to 8-bit levels, as a file would hold it; what is no number stays none."""
     return (photo.clamp(0, 1) * LEVELS).round() / LEVELS

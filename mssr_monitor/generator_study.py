@@ -7,8 +7,7 @@ from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_data.photo_pool import read_photos
-from mssr_metric.degradation_figures import SMALLEST, DegradationReference, Figures, effective_noise
-from mssr_metric.degradation_metrics import diversity
+from mssr_metric.degradation_figures import SMALLEST, DegradationReference, Figures, diversity, effective_noise
 from mssr_metric.photo_sets import as_8bit
 
 HR_PHOTOS, REAL_PHOTOS = 32, 64

@@ -6,9 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage
+import torch
 
 from mssr_arch.imresize import bicubic_downsample
-from mssr_metric.photo_sets import as_8bit, as_photos
+from mssr_metric.photo_sets import as_8bit
 
 PHOTOS = ('astronaut.png', 'chelsea.png', 'coffee.png', 'rocket.jpg', 'motorcycle_left.png')
 TILE = 144  # HR pixels
@@ -21,6 +22,11 @@ DEGRADATIONS = {
     'jpeg': {'jpeg': 25},
     'soft, noisy': {'blur': 2.0, 'noise': 6},
 }
+
+
+def as_photos(*images: np.ndarray) -> list[torch.Tensor]:
+    """(H, W, 3) BGR in [0, 255] to (3, H, W) RGB in [0, 1]."""
+    return [torch.from_numpy(image[..., ::-1].transpose(2, 0, 1).astype(np.float32)) / 255 for image in images]
 
 
 @cache
@@ -52,4 +58,4 @@ def lr_photos(half: int, name: str) -> tuple[np.ndarray, ...]:
 
 def as_lr(half: int, name: str):
     """The same as photos, (3, h, w)."""
-    return [as_8bit(photo) for photo in as_photos(lr_photos(half, name))]
+    return [as_8bit(photo) for photo in as_photos(*lr_photos(half, name))]

@@ -5,18 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from basicsr.metrics import calculate_metric
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mssr_metric
-from degradation_world import DEGRADATIONS, as_lr, lr_photos, tiles
+from degradation_world import DEGRADATIONS, as_lr, as_photos, tiles
 from mssr_arch import DSGAN, DegradationHAN, DeResnet
+from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
-from mssr_metric import FIGURES, DegradationReference, calculate_diversity, effective_noise
+from mssr_metric import FIGURES, DegradationReference, effective_noise
+from mssr_metric.degradation_figures import color_drift, color_shift, diversity, mean_difference
 from mssr_metric.haar_distance import HaarReference
 from mssr_metric.noise_level import noise_level
-from mssr_metric.photo_sets import as_photos, halves, windows
+from mssr_metric.photo_sets import halves, windows
 from mssr_metric.spectrum import frequencies, radial_spectrum, spectrum_gap
 
 ALL = list(DEGRADATIONS)
@@ -49,9 +49,8 @@ def test_a_stronger_mismatch_scores_worse():
 def test_noise_level_finds_the_noise(sigma):
     smooth = np.tile(np.linspace(60, 190, 96)[:, None, None], (1, 80, 3))
     noisy = smooth + sigma * np.random.default_rng(0).standard_normal(smooth.shape)
-    assert calculate_metric({'img': noisy.round(), 'img2': None}, {'type': 'calculate_noise_level'}) \
-        == pytest.approx(sigma, rel=0.12)
-    assert calculate_metric({'img': smooth.round(), 'img2': None}, {'type': 'calculate_noise_level'}) < 1
+    assert noise_level(as_photos(noisy.round())) == pytest.approx(sigma, rel=0.12)
+    assert noise_level(as_photos(smooth.round())) < 1
 
 
 def test_noise_level_survives_texture():
@@ -86,40 +85,31 @@ def test_white_noise_has_a_flat_spectrum_of_its_power():
     assert len(spectrum) == len(frequencies()) and frequencies()[-1] == 0.5
 
 
-def test_registered_metrics_on_equal_and_shifted_images():
+def test_figures_of_equal_and_shifted_photos():
     image = np.full((40, 48, 3), 100, np.uint8)
     image[::2] = 140
     shifted = image.copy()
     shifted[..., 0] += 9
-
-    def measure(name, img, img2):
-        return calculate_metric({'img': img, 'img2': img2}, {'type': f'calculate_{name}', 'better': 'lower'})
-
-    for name in ('haar_distance', 'spectrum_distance', 'noise_distance', 'color_shift'):
-        assert measure(name, image, image) == pytest.approx(0, abs=1e-4), name
-    assert measure('color_shift', shifted, image) == pytest.approx(9, rel=1e-4)
-    assert measure('color_shift', [shifted, image], image) == pytest.approx(4.5, rel=1e-4)
-    assert measure('haar_distance', lr_photos(1, 'noisy'), lr_photos(0, 'noisy')) < 1.4
+    same, other = as_photos(image), as_photos(shifted)
+    assert HaarReference(same).distance(same) == pytest.approx(0, abs=1e-4)
+    assert spectrum_gap(radial_spectrum(same), radial_spectrum(same)) == color_shift(same, same) == 0
+    assert color_shift(other, same) == pytest.approx(9, rel=1e-4)
+    assert color_shift(other + same, same) == pytest.approx(4.5, rel=1e-4)
+    assert HaarReference(as_lr(0, 'noisy')).distance(as_lr(1, 'noisy')) < 1.4
 
 
 def test_colour_drift_sees_what_the_mean_colour_hides():
-    lr = list(lr_photos(1, 'bicubic')[:4])
-    faded = [(lq.astype(float) - lq.mean((0, 1))) * 0.5 + lq.mean((0, 1)) for lq in lr]
-    assert mssr_metric.calculate_color_shift(faded, lr) < 0.1
-    assert mssr_metric.calculate_color_drift(faded, lr) > 10
-    assert mssr_metric.calculate_color_drift(list(lr_photos(1, 'noisy')[:4]), lr) < 3
-    with pytest.raises(UserError, match='same size'):
-        mssr_metric.calculate_color_drift(lr, lr[:1])
+    lr = as_lr(1, 'bicubic')[:4]
+    faded = [(lq - lq.mean((1, 2), keepdim=True)) * 0.5 + lq.mean((1, 2), keepdim=True) for lq in lr]
+    assert color_shift(faded, lr) < 0.1
+    assert color_drift(faded, lr) > 10
+    assert color_drift(as_lr(1, 'noisy')[:4], lr) < 3
 
 
-def test_bicubic_distance_knows_bicubic():
-    lq, gt = list(lr_photos(1, 'bicubic')[:3]), list(tiles(1)[:3])
-    assert mssr_metric.calculate_bicubic_distance(lq, gt) < 0.3  # rounding to 8 bits
-    assert mssr_metric.calculate_bicubic_distance(list(lr_photos(1, 'noisy')[:3]), gt) > 3
-    with pytest.raises(UserError, match='integer factor'):
-        mssr_metric.calculate_bicubic_distance(lq, lq)
-    with pytest.raises(UserError, match='the HR photo of each'):
-        mssr_metric.calculate_bicubic_distance(lq, gt[:2])
+def test_the_distance_from_bicubic_is_that_of_the_levels():
+    bicubic = [bicubic_downsample(y[None], 4)[0] for y in as_photos(*tiles(1)[:3])]
+    assert mean_difference(as_lr(1, 'bicubic')[:3], bicubic) < 0.3  # rounding to 8 bits
+    assert mean_difference(as_lr(1, 'noisy')[:3], bicubic) > 3
 
 
 @settings(max_examples=20, deadline=None)
@@ -127,29 +117,9 @@ def test_bicubic_distance_knows_bicubic():
 def test_diversity_is_the_deviation_between_draws(sigma, draws, seed):
     rng = np.random.default_rng(seed)
     photo = np.full((24, 20, 3), 128.0)
-    found = calculate_diversity([photo + sigma * rng.standard_normal(photo.shape) for _ in range(draws)])
+    found = diversity(torch.stack(as_photos(*(photo + sigma * rng.standard_normal(photo.shape) for _ in range(draws)))))
     assert found == pytest.approx(sigma, rel=0.15, abs=1e-3)
-    assert calculate_diversity([photo] * draws) == 0
-
-
-def test_diversity_refuses_what_are_no_draws():
-    with pytest.raises(UserError, match='two or more draws'):
-        calculate_diversity([np.zeros((8, 8, 3))])
-    with pytest.raises(UserError, match='one size'):
-        calculate_diversity([np.zeros((8, 8, 3)), np.zeros((8, 9, 3))])
-
-
-@pytest.mark.parametrize('images', [[], np.zeros((4, 4, 2)), np.zeros(7)])
-def test_what_is_no_photo_is_refused(images):
-    with pytest.raises(UserError, match='img'):
-        as_photos(images)
-
-
-def test_gray_photos_count_as_colourless_ones():
-    gray = np.arange(64 * 48, dtype=np.float64).reshape(64, 48) % 251
-    colour = np.repeat(gray[..., None], 3, axis=2)
-    assert torch.equal(as_photos(gray)[0], as_photos(colour)[0])
-    assert torch.equal(as_photos(gray[..., None])[0], as_photos(colour)[0])
+    assert diversity(torch.stack(as_photos(photo) * draws)) == 0
 
 
 def test_too_small_photos_are_refused_and_odd_ones_are_not():

@@ -11,7 +11,7 @@ from torch import nn
 
 import mssr_model
 from data_tools import photo, write_photo
-from degradation_world import DEGRADATIONS, degrade, lr_photos, tiles
+from degradation_world import DEGRADATIONS, as_photos, degrade, lr_photos, tiles
 from model_options import stage2_options
 from mssr_arch import BicubicDegradation
 from mssr_arch.jpeg_coding import JPEGCoding
@@ -19,7 +19,7 @@ from mssr_compat.errors import UserError
 from mssr_degradation.noise_match import matched_shares, read_hr, read_real
 from mssr_degradation.strength import draw_lq
 from mssr_metric.noise_level import noise_level
-from mssr_metric.photo_sets import as_8bit, as_photos
+from mssr_metric.photo_sets import as_8bit
 
 
 class Camera(nn.Module):
@@ -78,7 +78,7 @@ def test_real_photos_that_are_not_alike(tmp_path):
     shares = shares_of(Camera(12.0), world)
     assert shares[0] < 0.3 and shares[-1] > 0.65
     torch.manual_seed(0)
-    drawn = [draw_lq(Camera(12.0), y[None], 4, [0, 1], shares)[0].detach() for y in 5 * as_photos(list(tiles(0)))]
+    drawn = [draw_lq(Camera(12.0), y[None], 4, [0, 1], shares)[0].detach() for y in 5 * as_photos(*tiles(0))]
     least, most = np.quantile([noise_level([as_8bit(x)]) for x in drawn], [0.05, 0.75])
     assert least < 4 and 8.5 < most < 12  # twelve, if all of the noise were drawn: more, with the photos' texture
 
@@ -172,4 +172,4 @@ def test_shares_are_drawn_between_quantiles():
 
 def test_degradations_of_this_world_have_no_hidden_noise():
     """What the tests above rest on."""
-    assert 'noise' not in DEGRADATIONS['bicubic'] and noise_level(as_photos(list(lr_photos(1, 'bicubic')))) < 2.5
+    assert 'noise' not in DEGRADATIONS['bicubic'] and noise_level(as_photos(*lr_photos(1, 'bicubic'))) < 2.5
