@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
-from mssr_arch.checks import require_count
+from mssr_arch.keyword_checks import require_count
 from mssr_arch.degradation_base import DegradationNetwork
 from mssr_arch.imresize import mirrored
 

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, l1_loss
 
-from mssr_arch.deresnet_arch import ResidualBlock
+from mssr_arch.degradation_base import NoiseInjection
+from mssr_arch.deresnet_arch import PReLU, ResidualBlock
 from mssr_arch.frequency_filters import build_filter
 from mssr_arch.han_arch import (
     RCAB,
@@ -23,8 +24,6 @@ from mssr_arch.han_arch import (
     LayerAttention,
     ResidualGroup,
 )
-from mssr_arch.noise_injection import NoiseInjection
-from mssr_arch.prelu import PReLU
 
 
 def adam(parameters, lr):

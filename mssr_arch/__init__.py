@@ -1,9 +1,8 @@
 """Networks of MSSR, registered in BasicSR's ARCH_REGISTRY."""
 
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
-from mssr_arch.bicubic_arch import BicubicDegradation
-from mssr_arch.deresnet_arch import DeResnet
-from mssr_arch.dsgan_arch import DSGAN
+from mssr_arch.degradation_base import BicubicDegradation
+from mssr_arch.deresnet_arch import DSGAN, DeResnet
 from mssr_arch.edsr_down_arch import DegradationEDSR
 from mssr_arch.han_arch import DegradationHAN
 from mssr_arch.sr_ensemble_arch import SREnsemble

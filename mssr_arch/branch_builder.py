@@ -25,9 +25,8 @@ def build_branch(k: int, options: Mapping) -> nn.Module:
     # BasicSR registers a few of its own networks with this suffix, and finds them without it.
     registered = name if name in ARCH_REGISTRY else f'{name}_basicsr'
     if registered not in ARCH_REGISTRY:
-        raise UserError(
-            f'{where}.type is {name}, which is not a registered network; {_hint(name, ARCH_REGISTRY.keys())}.'
-        )
+        raise UserError(f'{where}.type is {name}, which is not a registered network; '
+                        f'{_hint(name, ARCH_REGISTRY.keys())}.')
     arch = ARCH_REGISTRY.get(registered)
     if inspect.isclass(arch) and issubclass(arch, DegradationNetwork):
         raise UserError(f'{where}.type is {name}, a degradation network, but a branch must be an SR network.')
@@ -41,11 +40,8 @@ def build_branch(k: int, options: Mapping) -> nn.Module:
 
 
 def _check_keywords(where: str, parameters: Mapping[str, inspect.Parameter], keywords: Mapping) -> None:
-    named = {
-        key: parameter
-        for key, parameter in parameters.items()
-        if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    }
+    named = {key: parameter for key, parameter in parameters.items()
+             if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)}
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     for key in keywords:
         if key not in named and not takes_any:

@@ -1,12 +1,42 @@
-"""What all degradation generators share: where their noise comes from."""
+"""What all degradation generators share: where their noise comes from. And the one that learns nothing."""
 
 from collections.abc import Iterator
 
 import torch
+from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from mssr_arch.imresize import bicubic_downsample
+from mssr_arch.keyword_checks import require_count
 from mssr_compat.errors import UserError
+
+
+class NoiseInjection(nn.Module):
+    """``h + w * (std * n)``: add one noise map to all channels, each by its own learned weight (Lee et al., 2022).
+
+    ``w`` starts at 0, so that an untrained generator is deterministic, and its draws begin to differ as far as
+    the discriminator asks for it. The layer behaves alike in training and evaluation.
+
+    Args:
+        num_feat (int): Channels of the features ``h``.
+        std (float): Standard deviation of the injected noise before weighting, in units of the features.
+    """
+
+    def __init__(self, num_feat: int, std: float = 0.1) -> None:
+        super().__init__()
+        self.std = std
+        self.w = nn.Parameter(torch.zeros(1, num_feat, 1, 1))
+
+    def forward(self, h: Tensor, n: Tensor) -> Tensor:
+        """Args: ``h`` (N, C, H, W) features, changed in place; ``n`` (N, 1, H, W) standard normal map. Returns ``h``.
+
+        No layer before an injection needs its output for its backward pass, and new memory costs more than the sum.
+        """
+        # One fused pass; the casts keep half-precision features in half precision, for w and n are float32.
+        return h.addcmul_(self.w.to(h.dtype), (self.std * n).to(h.dtype))
+
+    def extra_repr(self) -> str:
+        return f'{self.w.shape[1]}, std={self.std}'
 
 
 class DegradationNetwork(nn.Module):
@@ -99,6 +129,32 @@ class DegradationNetwork(nn.Module):
             if n.shape != (len(y), 1, *size):
                 raise UserError(f'{name}: noise[{k}] has shape {tuple(n.shape)}, but needs {(len(y), 1, *size)}.')
         return list(noise)
+
+
+@ARCH_REGISTRY.register()
+class BicubicDegradation(DegradationNetwork):
+    """MATLAB's antialiased bicubic downsampling, for comparisons: it learns nothing and has neither weights nor noise.
+
+    In ``degradations:`` it needs no ``checkpoint``. Its output is clamped to [0, 1].
+
+    Args:
+        scale (int): from 1; H x W becomes ceil(H / scale) x ceil(W / scale).
+
+    Raises:
+        UserError: ``scale`` is no integer of at least 1.
+    """
+
+    def __init__(self, scale: int = 4) -> None:
+        super().__init__()
+        require_count(type(self).__name__, scale=scale)
+        self.scale = scale
+        self.noises = nn.ModuleList()
+
+    def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
+        return bicubic_downsample(y, self.scale)
+
+    def noise_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        return []
 
 
 def what_is_read(net: nn.Module, y: Tensor, scale: int) -> Tensor:

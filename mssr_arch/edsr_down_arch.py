@@ -3,9 +3,8 @@
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
-from mssr_arch.checks import require_choice, require_count, require_non_negative
-from mssr_arch.degradation_base import DegradationNetwork, halved, num_halvings
-from mssr_arch.noise_injection import NoiseInjection
+from mssr_arch.degradation_base import DegradationNetwork, NoiseInjection, halved, num_halvings
+from mssr_arch.keyword_checks import require_choice, require_count, require_non_negative
 
 
 class ScaledResidualBlock(nn.Module):
@@ -44,16 +43,8 @@ class DegradationEDSR(DegradationNetwork):
         UserError: A keyword has an impossible value.
     """
 
-    def __init__(
-        self,
-        num_in_ch: int = 3,
-        num_out_ch: int = 3,
-        num_feat: int = 256,
-        num_block: int = 32,
-        res_scale: float = 0.1,
-        scale: int = 4,
-        noise_std: float = 0.1,
-    ) -> None:
+    def __init__(self, num_in_ch: int = 3, num_out_ch: int = 3, num_feat: int = 256, num_block: int = 32,
+                 res_scale: float = 0.1, scale: int = 4, noise_std: float = 0.1) -> None:
         super().__init__()
         name = type(self).__name__
         require_choice(name, 'scale', scale, (1, 2, 4))
@@ -66,9 +57,8 @@ class DegradationEDSR(DegradationNetwork):
         self.head = nn.Sequential(nn.Conv2d(num_in_ch, num_feat, 3, padding=1))
         blocks = [ScaledResidualBlock(num_feat, res_scale) for _ in range(num_block)]
         self.body = nn.ModuleList([*blocks, nn.Conv2d(num_feat, num_feat, 3, padding=1)])
-        self.dsple = nn.ModuleList(
-            nn.Conv2d(num_feat, num_feat, 3, stride=2, padding=1) for _ in range(num_halvings(scale))
-        )
+        self.dsple = nn.ModuleList(nn.Conv2d(num_feat, num_feat, 3, stride=2, padding=1)
+                                   for _ in range(num_halvings(scale)))
         self.tail = nn.Sequential(nn.Conv2d(num_feat, num_out_ch, 3, padding=1))
 
     def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:

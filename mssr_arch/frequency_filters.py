@@ -10,7 +10,7 @@ from pytorch_wavelets import DWTForward
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mssr_arch.checks import require_choice
+from mssr_arch.keyword_checks import require_choice
 from mssr_compat.errors import UserError
 
 FILTERS = ('wavelet', 'gaussian', 'average', None)
@@ -97,9 +97,8 @@ class BlurFilter(FrequencyFilter):
     def low(self, x: Tensor) -> Tensor:
         if min(x.shape[-2:]) < self.kernel_size:
             size = ' x '.join(str(length) for length in x.shape[-2:])
-            raise UserError(
-                f'{type(self).__name__}: an image of {size} is smaller than kernel_size {self.kernel_size}.'
-            )
+            raise UserError(f'{type(self).__name__}: an image of {size} is smaller than kernel_size '
+                            f'{self.kernel_size}.')
         return self.blur(_full_precision(x), padding=0)
 
     def high(self, x: Tensor) -> Tensor:

@@ -6,9 +6,8 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mssr_arch.checks import require_choice, require_count, require_non_negative
-from mssr_arch.degradation_base import DegradationNetwork, halved, num_halvings
-from mssr_arch.noise_injection import NoiseInjection
+from mssr_arch.degradation_base import DegradationNetwork, NoiseInjection, halved, num_halvings
+from mssr_arch.keyword_checks import require_choice, require_count, require_non_negative
 from mssr_compat.errors import UserError
 
 _GROUP = 16  # channels that channel-spatial attention computes together on a CPU
@@ -46,12 +45,8 @@ class RCAB(nn.Module):
 
     def __init__(self, num_feat: int, reduction: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            conv3(num_feat, num_feat),
-            nn.ReLU(inplace=True),
-            conv3(num_feat, num_feat),
-            ChannelAttention(num_feat, reduction),
-        )
+        self.body = nn.Sequential(conv3(num_feat, num_feat), nn.ReLU(inplace=True), conv3(num_feat, num_feat),
+                                  ChannelAttention(num_feat, reduction))
 
     def forward(self, h: Tensor) -> Tensor:
         conv1, relu, conv2, attention = self.body
@@ -166,20 +161,9 @@ class DegradationHAN(DegradationNetwork):
         UserError: A keyword has an impossible value.
     """
 
-    def __init__(
-        self,
-        num_in_ch: int = 3,
-        num_out_ch: int = 3,
-        num_feat: int = 128,
-        num_group: int = 10,
-        num_block: int = 20,
-        reduction: int = 16,
-        scale: int = 4,
-        noise_std: float = 0.1,
-        downsample: str = 'head',
-        use_checkpoint: bool = False,
-        skip: bool = False,
-    ) -> None:
+    def __init__(self, num_in_ch: int = 3, num_out_ch: int = 3, num_feat: int = 128, num_group: int = 10,
+                 num_block: int = 20, reduction: int = 16, scale: int = 4, noise_std: float = 0.1,
+                 downsample: str = 'head', use_checkpoint: bool = False, skip: bool = False) -> None:
         super().__init__()
         name = type(self).__name__
         require_choice(name, 'scale', scale, (1, 2, 4))

@@ -9,9 +9,9 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from mssr_arch.branch_builder import build_branch
-from mssr_arch.checkpointing import checkpoint_body
-from mssr_arch.checks import require_choice, shown
 from mssr_arch.imresize import mirrored
+from mssr_arch.keyword_checks import require_choice, shown
+from mssr_arch.memory_use import checkpoint_body
 from mssr_compat.errors import UserError
 
 # The layers whose outputs add up to a network's trunk feature: the last one before upsampling, long skip included.
@@ -58,9 +58,8 @@ class SREnsemble(nn.Module):
         #: ``S1_RRDBNet``, ``S2_RRDBNet``, ...: numbered from 1 as in the paper, for logs and file names
         self.branch_names = [f'S{k}_{options["type"]}' for k, options in enumerate(branches, start=1)]
 
-    def forward(
-        self, lq: Tensor | Sequence[Tensor], all_branches: bool = False, return_features: bool = False
-    ) -> Tensor | list[Tensor] | tuple[Tensor | list[Tensor], list[Tensor]]:
+    def forward(self, lq: Tensor | Sequence[Tensor], all_branches: bool = False, return_features: bool = False
+                ) -> Tensor | list[Tensor] | tuple[Tensor | list[Tensor], list[Tensor]]:
         """Upscale LR photos.
 
         Args:
@@ -84,10 +83,8 @@ class SREnsemble(nn.Module):
         """
         batches = [lq] * len(self.branches) if isinstance(lq, Tensor) else lq
         if len(batches) != len(self.branches) or (batches is lq and not all_branches):
-            raise UserError(
-                f'SREnsemble: {len(batches)} batches are given, but it needs one for all {len(self.branches)} '
-                'branches or, with all_branches, one for each.'
-            )
+            raise UserError(f'SREnsemble: {len(batches)} batches are given, but it needs one for all '
+                            f'{len(self.branches)} branches or, with all_branches, one for each.')
         outputs, features = [], []
         for k, batch in enumerate(batches):
             output, feature = self.upscale(k, batch, return_features)
@@ -118,10 +115,8 @@ class SREnsemble(nn.Module):
             output, feature = branch(padded), None
         scale = output.shape[-1] // padded.shape[-1]
         if scale < 1 or output.shape != (*lq.shape[:2], padded.shape[-2] * scale, padded.shape[-1] * scale):
-            raise UserError(
-                f'{where} ({type(branch).__name__}) makes {tuple(output.shape)} of {tuple(padded.shape)}, '
-                'but an SR network must enlarge height and width by one integer factor.'
-            )
+            raise UserError(f'{where} ({type(branch).__name__}) makes {tuple(output.shape)} of {tuple(padded.shape)}, '
+                            'but an SR network must enlarge height and width by one integer factor.')
         return output[..., : height * scale, : width * scale].clamp(0, 1).to(lq.dtype), feature
 
 
@@ -129,10 +124,8 @@ def _with_trunk_feature(where: str, branch: nn.Module, lq: Tensor) -> tuple[Tens
     """A network's output and its trunk feature, read from the layers that make it while the network runs."""
     layers = next((TRUNK_LAYERS[base.__name__] for base in type(branch).__mro__ if base.__name__ in TRUNK_LAYERS), None)
     if layers is None:
-        raise UserError(
-            f'{where} is {type(branch).__name__}, whose trunk feature is not known; feature distillation works with '
-            f'{", ".join(TRUNK_LAYERS)}.'
-        )
+        raise UserError(f'{where} is {type(branch).__name__}, whose trunk feature is not known; feature distillation '
+                        f'works with {", ".join(TRUNK_LAYERS)}.')
     feature = None
 
     def add(module: nn.Module, inputs: tuple, output: Tensor) -> None:

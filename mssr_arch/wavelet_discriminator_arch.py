@@ -5,8 +5,8 @@ from functools import partial
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
-from mssr_arch.checks import require_choice, require_count, require_non_negative
 from mssr_arch.frequency_filters import BANDS, FILTERS, build_filter
+from mssr_arch.keyword_checks import require_choice, require_count, require_non_negative
 
 NETS = ('fsd', 'patch_s1', 'patch_s2')
 NORMS = ('instance', 'batch', None)
@@ -22,16 +22,10 @@ class FSD(nn.Module):
         super().__init__()
         n = num_feat
         self.net = nn.Sequential(
-            nn.Conv2d(num_in_ch, n, 5, padding=2),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(n, 2 * n, 5, padding=2),
-            norm(2 * n),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * n, 4 * n, 5, padding=2),
-            norm(4 * n),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(4 * n, 1, 1),
-        )
+            nn.Conv2d(num_in_ch, n, 5, padding=2), nn.LeakyReLU(0.2),
+            nn.Conv2d(n, 2 * n, 5, padding=2), norm(2 * n), nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * n, 4 * n, 5, padding=2), norm(4 * n), nn.LeakyReLU(0.2),
+            nn.Conv2d(4 * n, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
@@ -49,16 +43,10 @@ class PatchGAN(nn.Module):
         # A batch norm has a shift of its own, so the convolution before it needs no bias.
         conv = partial(nn.Conv2d, kernel_size=4, padding=1, bias=norm is not nn.BatchNorm2d)
         self.model = nn.Sequential(
-            nn.Conv2d(num_in_ch, n, 4, stride, padding=1),
-            nn.LeakyReLU(0.2),
-            conv(n, 2 * n, stride=stride),
-            norm(2 * n),
-            nn.LeakyReLU(0.2),
-            conv(2 * n, 4 * n, stride=1),
-            norm(4 * n),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(4 * n, 1, 4, padding=1),
-        )
+            nn.Conv2d(num_in_ch, n, 4, stride, padding=1), nn.LeakyReLU(0.2),
+            conv(n, 2 * n, stride=stride), norm(2 * n), nn.LeakyReLU(0.2),
+            conv(2 * n, 4 * n, stride=1), norm(4 * n), nn.LeakyReLU(0.2),
+            nn.Conv2d(4 * n, 1, 4, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
@@ -91,17 +79,9 @@ class WaveletDiscriminator(nn.Module):
     #: D stays contiguous: it is small, and Adam's first steps magnify any other order of its sums.
     takes_channels_last = False
 
-    def __init__(
-        self,
-        num_in_ch: int = 3,
-        filter: str | None = 'wavelet',
-        bands: str = 'concat',
-        net: str = 'fsd',
-        norm: str | None = 'instance',
-        kernel_size: int = 5,
-        num_feat: int = 64,
-        gain: float | None = None,
-    ) -> None:
+    def __init__(self, num_in_ch: int = 3, filter: str | None = 'wavelet', bands: str = 'concat', net: str = 'fsd',
+                 norm: str | None = 'instance', kernel_size: int = 5, num_feat: int = 64,
+                 gain: float | None = None) -> None:
         super().__init__()
         name = type(self).__name__
         require_count(name, num_in_ch=num_in_ch, kernel_size=kernel_size, num_feat=num_feat)

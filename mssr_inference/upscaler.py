@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mssr_arch.imresize import bicubic_downsample
-from mssr_arch.memory_format import to_channels_last
+from mssr_arch.memory_use import to_channels_last
 from mssr_compat.errors import UserError
 from mssr_inference.memory import budget, bytes_per_pixel
 from mssr_inference.networks import Loaded

@@ -4,7 +4,7 @@ import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
-from mssr_arch.checks import require_count
+from mssr_arch.keyword_checks import require_count
 from mssr_compat.errors import UserError
 
 _ROUNDING = 1 / 12 / 255**2  # power of what rounding to 8 bits adds: below, logarithms would tell nothing

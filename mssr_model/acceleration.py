@@ -7,7 +7,7 @@ import torch
 from basicsr.utils import get_root_logger
 
 from mssr_arch.early_convolution import convolve_early
-from mssr_arch.memory_format import to_channels_last
+from mssr_arch.memory_use import to_channels_last
 from mssr_compat.allocator import keep_freed_memory
 from mssr_compat.errors import UserError
 from mssr_model.bias_apart import put_biases_apart

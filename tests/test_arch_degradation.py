@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DeResnet
+from mssr_arch.degradation_base import NoiseInjection
+from mssr_arch.deresnet_arch import PReLU
 from mssr_arch.han_arch import ChannelSpatialAttention, LayerAttention
 from mssr_arch.imresize import bicubic_downsample
-from mssr_arch.noise_injection import NoiseInjection
-from mssr_arch.prelu import PReLU
 from mssr_compat.errors import UserError
 
 SMALL_HAN = {'num_feat': 8, 'num_group': 2, 'num_block': 1, 'reduction': 1}

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mssr_model
-from mssr_arch.prelu import PReLU
+from mssr_arch.deresnet_arch import PReLU
 from mssr_model.guard import DeferredGuard, Guard, NonFiniteError
 
 READS = {torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.cpu, torch.Tensor.__bool__,

@@ -1,10 +1,18 @@
-"""Less memory for another forward pass: blocks whose activations are computed anew in the backward pass."""
+"""How a network uses memory: the order of its weights there, and activations that are computed twice, not kept."""
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mssr_compat.errors import UserError
+
+
+def to_channels_last(net: nn.Module) -> nn.Module:
+    """Keep the four-dimensional weights of ``net`` pixel by pixel in memory; its features follow. Changes no value."""
+    for tensor in (*net.parameters(), *net.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return net
 
 
 class CheckpointedSequential(nn.Sequential):
