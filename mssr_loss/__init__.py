@@ -2,8 +2,7 @@
 
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
 from mssr_loss.adversarial_loss import GradientPenalty, SigmoidGANLoss
-from mssr_loss.low_frequency_loss import LowFrequencyLoss
+from mssr_loss.frequency_losses import LowFrequencyLoss, SpectrumLoss
 from mssr_loss.perceptual_loss import LPIPSLoss, VGGFeatureLoss
-from mssr_loss.spectrum_loss import SpectrumLoss
 
 __all__ = ['GradientPenalty', 'LPIPSLoss', 'LowFrequencyLoss', 'SigmoidGANLoss', 'SpectrumLoss', 'VGGFeatureLoss']
