@@ -22,7 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / 'scripts'), str(ROOT / 'benchmarks')]
+sys.path[:0] = [str(ROOT), str(ROOT / 'scripts')]
 
 import mssr_data  # noqa: F401  (shims before BasicSR's first import; registers the data set)
 
@@ -30,10 +30,10 @@ import mssr_data  # noqa: F401  (shims before BasicSR's first import; registers 
 import cv2
 import numpy as np
 from basicsr.data import build_dataloader, build_dataset
-from measuring import workers_needed
 from PIL import Image
 from prepare_data import main as prepare_data
 
+from benchmarks.measuring import workers_needed
 from mssr_data.sampler import IterationSampler
 
 HEIGHT, WIDTH, BATCH = 1356, 2040, 8
@@ -69,7 +69,6 @@ def make_rows(folder: Path, photos: int) -> dict[str, dict]:
     clean, noisy = (folder / 'out' / name for name in ('train-clean-images', 'train-noisy-images'))
     return {
         'two whole photos': options(folder / 'gt', folder / 'lq'),
-        'two whole photos, 8 HR crops of each': options(folder / 'gt', folder / 'lq', crops_per_image=8),
         'sub-images, folder': options(clean, noisy),
         'sub-images, LMDB': options(clean.with_suffix('.lmdb'), noisy.with_suffix('.lmdb'),
                                     io_backend={'type': 'lmdb'}),

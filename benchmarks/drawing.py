@@ -1,23 +1,42 @@
-"""Charts as SVG files of their own, from the report's chart code."""
+"""Charts by matplotlib, as SVG files whose text stays text."""
 
-import re
+from pathlib import Path
 
-from mssr_report.charts import COLOURS, Line, line_chart
-
-STYLE = ('text{font:12px sans-serif;fill:#333}.label{font-size:13px}.grid{stroke:#ddd}.axis,.tick{stroke:#333}'
-         '.back{fill:#fff}')
+from mssr_compat.errors import UserError
+from mssr_compat.files import replacing
 
 
-def write_chart(path, lines, x_label, y_label, legend_at=80, **options):
-    """A chart with its legend inside, ``legend_at`` from the left.
+def pyplot():
+    """``matplotlib.pyplot``, without a window.
 
-    ``lines``: name to points (x, y); ``options``: those of ``line_chart``.
+    Raises:
+        UserError: matplotlib is missing.
     """
-    lines = [Line(name, points, style) for style, (name, points) in enumerate(lines.items())]
-    svg = re.search(r'<svg viewBox="0 0 520.*?</svg>', line_chart(lines, x_label, y_label, **options), re.DOTALL)[0]
-    legend = ''.join(f'<text x="{legend_at}" y="{28 + 16 * k}" style="fill:{COLOURS[line.style]}">{line.name}</text>'
-                     for k, line in enumerate(lines))
-    head = f'<style>{STYLE}</style><rect class="back" width="100%" height="100%"/>'
-    svg = svg.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace('>', f'>{head}', 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(svg.replace('</svg>', f'{legend}</svg>') + '\n', encoding='utf-8')
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UserError('The benchmarks draw with matplotlib: pip install matplotlib.') from error
+    matplotlib.use('Agg')
+    matplotlib.rcParams.update({'svg.fonttype': 'none', 'svg.hashsalt': 'mssr', 'font.size': 9})
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def save(figure, path: Path) -> None:
+    """Write the figure in the format that the name ends in, the same bytes each time, and forget it."""
+    with replacing(path) as aside:
+        kind = path.suffix[1:]
+        figure.savefig(aside, format=kind, bbox_inches='tight', metadata={'Date': None} if kind == 'svg' else None)
+    pyplot().close(figure)
+
+
+def write_chart(path: Path, lines: dict, x_label: str, y_label: str, from_zero: bool = False) -> None:
+    """A chart with a legend. ``lines``: name to points (x, y)."""
+    figure, axes = pyplot().subplots(figsize=(5.2, 3.4))
+    for name, points in lines.items():
+        axes.plot(*zip(*points, strict=True), marker='o', markersize=3, label=name, gid=name)
+    axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, None) if from_zero else None)
+    axes.grid(color='#dddddd')
+    axes.legend()
+    save(figure, path)

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+sys.path.insert(0, str(ROOT))
 
-import step_speed
-from drawing import write_chart
-from measuring import prepare, write
+from benchmarks import step_speed
+from benchmarks.drawing import pyplot, write_chart
+from benchmarks.measuring import prepare, write
 
 BATCHES, CROPS, GENERATORS = (1, 2, 4, 8), (64, 128, 192, 256), (1, 2, 3, 4)
 
@@ -27,6 +27,7 @@ def main():
     step_speed.arguments(parser)
     parser.add_argument('--out', type=Path, default=ROOT / 'benchmarks' / 'images', help='folder')
     args = parser.parse_args()
+    pyplot()  # what is missing is missed at once
     _, header = prepare(args)
     few = args.tiny
     small = 128 if args.reduced else 256

@@ -23,15 +23,15 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+sys.path.insert(0, str(ROOT))
 
 import mssr_inference  # noqa: F401  (shims before BasicSR's first import)
 
 # isort: split
 import torch
 from basicsr.archs.rrdbnet_arch import RRDBNet
-from measuring import Meter, add_arguments, prepare, resident_peak, write
 
+from benchmarks.measuring import Meter, add_arguments, prepare, resident_peak, write
 from mssr_inference.networks import load_upscaler
 from mssr_inference.tiling import TileRunner, stream_rows
 from mssr_inference.upscaler import PRECISIONS, Upscaler

@@ -19,17 +19,17 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+sys.path.insert(0, str(ROOT))
 
-import step_speed  # first, since it applies the shims
+from benchmarks import step_speed
 
 # isort: split
 import torch
 from basicsr.models.sr_model import SRModel
-from measuring import Meter, prepare, write
 from torch.nn.functional import l1_loss
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from benchmarks.measuring import Meter, prepare, write
 from mssr_compat.allocator import keep_freed_memory
 
 PUBLISHED, REDUCED, TINY = (256, 12), (128, 2), (32, 1)  # HR crop and batch

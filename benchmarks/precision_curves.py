@@ -15,12 +15,13 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+sys.path.insert(0, str(ROOT))
 
-import step_speed
 import torch
-from drawing import write_chart
-from measuring import add_arguments, prepare, write
+
+from benchmarks import step_speed
+from benchmarks.drawing import pyplot, write_chart
+from benchmarks.measuring import add_arguments, prepare, write
 
 NETWORKS = {'DeResnet': {'num_feat': 32, 'num_block': 3}, 'DegradationHAN': {
     'num_feat': 32, 'num_group': 2, 'num_block': 2}, 'RRDBNet': {'num_feat': 32, 'num_block': 2, 'num_grow_ch': 16}}
@@ -63,6 +64,7 @@ def main():
     parser.add_argument('--amp', choices=step_speed.PRECISIONS, default='bf16')
     parser.add_argument('--out', type=Path, default=ROOT / 'benchmarks' / 'images', help='folder')
     args = parser.parse_args()
+    pyplot()  # what is missing is missed at once
     device, header = prepare(args)
     print(f'{header}; {args.iterations} iterations')
     print(f'{"mean loss of the last fifth":28} {"fp32":>10} {args.amp:>10} {"apart":>7}')
@@ -79,7 +81,7 @@ def main():
             lines = {precision: [(k, sum(found[name][k:k + smooth]) / smooth)
                                  for k in range(0, args.iterations - smooth + 1, smooth)]
                      for precision, found in both.items()}
-            write_chart(args.out / f'{args.amp}_{stage}_{name}.svg', lines, 'iteration', name, legend_at=440)
+            write_chart(args.out / f'{args.amp}_{stage}_{name}.svg', lines, 'iteration', name)
     write(args.json, header, rows)
 
 

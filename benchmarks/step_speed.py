@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+sys.path.insert(0, str(ROOT))
 
 import mssr_loss  # noqa: F401  (shims before BasicSR's first import)
 import mssr_model  # noqa: F401
@@ -31,10 +31,10 @@ import mssr_model  # noqa: F401
 import torch
 from basicsr.archs import build_network
 from basicsr.models import build_model
-from measuring import Meter, add_arguments, matrix_peak, prepare, resident_peak, write
-from published_steps import PublishedStage1, PublishedStage2
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.measuring import Meter, add_arguments, matrix_peak, prepare, resident_peak, write
+from benchmarks.published_steps import PublishedStage1, PublishedStage2
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.allocator import keep_freed_memory
 from mssr_options.reader import read_options
@@ -137,7 +137,7 @@ def _prepare_and_measure(name, args, sizes):
     return measure(name, args, device, switches(args), **sizes)
 
 
-def measure(name, args, device, performance, size=None, batch=None, generators=None):
+def measure(name, args, device, performance, size=None, batch=None, generators=None, product_alone=False):
     """The figures of one setting, as a dict."""
     option_file, full, small = SETTINGS[name]
     crop, number = (32, 1) if args.tiny else small if args.reduced else full
@@ -151,7 +151,7 @@ def measure(name, args, device, performance, size=None, batch=None, generators=N
             for i in range(2):
                 step(i)
             return resident_peak()
-        steps = [make() for key, make in sides.items() if not (generators and key == 'published')]
+        steps = [make() for key, make in sides.items() if not ((generators or product_alone) and key == 'published')]
     (*old, new), peaks, ratios = Meter(device, args.clock).in_turn(steps, args.warmup, args.iterations)
     row = {'setting': name, 'crop': crop, 'batch': number, 'published': old[0] if old else None, 'product': new,
            'ratio': ratios[-1], 'images_per_second': number / new, 'peak_bytes': peaks if any(peaks) else None}

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / 'benchmarks'))
+sys.path.insert(0, str(ROOT))
 
-from measuring import workers_needed
+from benchmarks.measuring import workers_needed
 
 
 def run(name, *arguments):
@@ -56,7 +56,8 @@ def test_growth(tmp_path):
     run('growth.py', '--tiny', '--device', 'cpu', '--iterations', 1, '--warmup', 0, '--out', tmp_path)
     for name in ('batch', 'crop', 'generators'):
         root = ElementTree.parse(tmp_path / f'{name}.svg').getroot()
-        assert len(root.findall('{*}circle')) == (2 if name == 'generators' else 4)  # two sizes of each line
+        for line in ('product',) if name == 'generators' else ('published', 'product'):
+            assert len(root.findall(f".//{{*}}g[@id='{line}']//{{*}}use")) == 2  # sizes
     assert len(json.loads((tmp_path / 'growth.json').read_text())['rows']) == 6
 
 
@@ -68,6 +69,13 @@ def test_precision_curves(tmp_path):
     assert {row['stage'] for row in rows} == {'stage1', 'stage2'} and any(row['apart'] for row in rows)
     assert all(abs(row['apart']) < 0.05 for row in rows)
     assert len(list(tmp_path.glob('*.svg'))) == len(rows)
+
+
+def test_the_command_of_the_evidence():
+    """What it does is looked at in test_evidence.py."""
+    result = subprocess.run([sys.executable, '-m', 'benchmarks.evidence', '--help'], cwd=ROOT, capture_output=True,
+                            text=True)
+    assert result.returncode == 0 and 'python -m benchmarks.evidence WORLD' in result.stdout
 
 
 def test_data_speed():
@@ -90,7 +98,7 @@ def test_as_few_workers_as_keep_the_wait_under_a_share(batch, step):
 
 def test_peak_memory_is_the_processs_own():
     """A parent that has had a lot does not show in its children."""
-    code = (f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); import measuring; "
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r}); from benchmarks import measuring; "
             'print(measuring.resident_peak())')
     parent = (f'import subprocess, sys; block = bytearray(b"x") * (1 << 30); '
               f'print(subprocess.run([sys.executable, "-c", {code!r}], capture_output=True, text=True).stdout)')

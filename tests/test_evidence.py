@@ -17,19 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / 'benchmarks'))
+sys.path.insert(0, str(ROOT))
 
-import _evidence_run
-import evidence
-from _evidence_pictures import busiest, choose
-from _evidence_plan import ROWS, Part, Planner, set_iterations
-from _evidence_run import Runner
-from _evidence_statistics import gap_share, interval, over_seeds, paired
-from _evidence_transfer import BANDS, transfer
-from _evidence_world import HR_TRAIN, LR_TRAIN, make_known_world, read_rgb, read_world, split_photos
-from known_degradation import DEFAULTS, KnownDegradation
-
+import benchmarks.evidence.__main__ as evidence
+import benchmarks.evidence.run as evidence_run
 from backbone_tools import write_backbone
+from benchmarks.evidence.generators import BANDS, transfer
+from benchmarks.evidence.known_degradation import DEFAULTS, KnownDegradation
+from benchmarks.evidence.pictures import busiest, choose
+from benchmarks.evidence.plan import ROWS, Part, Planner, set_iterations
+from benchmarks.evidence.run import Runner
+from benchmarks.evidence.statistics import gap_share, interval, over_seeds, paired
+from benchmarks.evidence.world import HR_TRAIN, LR_TRAIN, make_known_world, read_rgb, read_world, split_photos
 from data_tools import write_photo
 from inference_tools import picture
 from mssr_arch.imresize import bicubic_downsample
@@ -143,7 +142,7 @@ def test_a_run_writes_tables_a_plot_and_pictures(run):
 def test_the_same_command_trains_nothing_again(run, monkeypatch):
     out, command = run
     before = (out / 'results.json').read_text()
-    monkeypatch.setattr(_evidence_run.subprocess, 'Popen', None)
+    monkeypatch.setattr(evidence_run, 'Job', None)
     for extra in ([], ['--report-only']):
         (out / 'results.md').unlink()
         assert evidence.main([*command, *extra]) == 0
@@ -196,82 +195,6 @@ def test_other_settings_do_not_mix_with_what_is_there(run, capsys):
     assert f"--out {out} holds the part 'g_deresnet_s0' made by other options" in capsys.readouterr().err
 
 
-def test_worlds_are_joined(run, tmp_path):
-    results = json.loads((run[0] / 'results.json').read_text())
-    results['world']['name'] = 'other <world>'
-    (tmp_path / 'other.json').write_text(json.dumps(results))
-    files = [str(run[0] / 'results.json'), str(tmp_path / 'other.json')]
-    assert evidence.main(['--join', *files, '--out', str(tmp_path / 'both')]) == 0
-    text = (tmp_path / 'both' / 'tables.md').read_text()
-    assert 'other <world>' in text and ROWS['oracle'].title in text
-    assert 'other <world>' in {element.text for element in ET.parse(tmp_path / 'both' / 'plot.svg').getroot().iter()}
-    kept = sorted((tmp_path / 'both').glob('*.json'))
-    assert len(kept) == 2 and not any(str(run[0].parent) in file.read_text() for file in kept)
-    order = sorted(kept, key=lambda file: file.stem == 'other <world>')
-    assert evidence.main(['--join', *map(str, order), '--out', str(tmp_path / 'again')]) == 0
-    for name in ('tables.md', 'plot.svg', *(file.name for file in kept)):
-        assert (tmp_path / 'again' / name).read_bytes() == (tmp_path / 'both' / name).read_bytes()
-
-
-def reseeded(results: dict, seed: str, shift: float = 0.0) -> dict:
-    """The same with another seed, whose figures are higher by ``shift``."""
-    results = json.loads(json.dumps(results))
-    for found in results['figures'].values():
-        if '' not in found:
-            found[seed] = {metric: [value + shift for value in values] for metric, values in found.pop('0').items()}
-    results['generators'] = {name: {seed: found['0']} for name, found in results['generators'].items()}
-    return results
-
-
-def test_seeds_of_several_machines_are_joined(run, tmp_path):
-    first = json.loads((run[0] / 'results.json').read_text())
-    second = reseeded(first, '1', shift=0.5)
-    second['machine']['device'] = 'another machine'
-    del second['figures']['bicubic']  # a row need not have all seeds
-    name, one, other = first['world']['name'], tmp_path / 'one.json', tmp_path / 'other.json'
-    one.write_text(json.dumps(first))
-    other.write_text(json.dumps(second))
-    assert evidence.main(['--join', str(one), str(other), '--out', str(tmp_path / 'out')]) == 0
-    merged = json.loads((tmp_path / 'out' / f'{name}.json').read_text())
-    assert {row: list(found) for row, found in merged['figures'].items()} == {
-        'interpolation': [''], 'bicubic': ['0'], 'probabilistic': ['0', '1'], 'oracle': ['0', '1']}
-    mean = np.mean(first['figures']['oracle']['0']['psnr_mssr']) + 0.25
-    text = (tmp_path / 'out' / 'tables.md').read_text()
-    assert f'{mean:.2f} ± 0.35' in text
-    assert '## Stage 1, `' in text and 'against the validation pairs' in text
-    assert re.search(r'`bicubic`\).*\(1 of 2 seeds\)', text) and text.count('of 2 seeds') == 1
-    assert merged['machine']['device'] == f'{first["machine"]["device"]}; another machine'
-    assert set(merged['generators']['deresnet']) == {'0', '1'}
-
-
-def move(values: list, by: float) -> None:
-    values[:] = [value + by for value in values]
-
-
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda results: None, "has seed 0 of the row 'bicubic'"),
-    (lambda results: results.update(size='gpu'), 'has other --size'),
-    (lambda results: results['recipes']['sr'].update(scale=2), 'has other option files'),
-    (lambda results: results['images'].reverse(), 'has other validation images'),
-    (lambda results: move(results['figures']['interpolation']['']['psnr_mssr'], 0.1), 'have other photos'),
-    (lambda results: results.update(figures=[]), 'other.json. is no results.json'),
-])
-def test_what_is_unlike_is_not_joined(run, tmp_path, capsys, change, words):
-    results = json.loads((run[0] / 'results.json').read_text())
-    change(results)
-    other = tmp_path / 'other.json'
-    other.write_text(json.dumps(results))
-    assert evidence.main(['--join', str(run[0] / 'results.json'), str(other), '--out', str(tmp_path / 'out')]) == 2
-    assert re.search(words, capsys.readouterr().err)
-
-
-@pytest.mark.parametrize('text', ['{', '[]', '{"world": {"name": "x"}}', '{"world": {"name": "x"}, "figures": []}'])
-def test_what_is_no_results_json_is_named(tmp_path, capsys, text):
-    (tmp_path / 'other.json').write_text(text)
-    assert evidence.main(['--join', str(tmp_path / 'other.json'), '--out', str(tmp_path / 'out')]) == 2
-    assert 'other.json' in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(('arguments', 'words'), [
     ([], 'either WORLD or --known'),
     (['WORLD', '--known', 'WORLD'], 'either WORLD or --known'),
@@ -284,16 +207,13 @@ def test_what_is_no_results_json_is_named(tmp_path, capsys, text):
     (['--known', 'EMPTY'], '--known'),
     (['PLAIN', '--rows', 'oracle'], 'a world whose degradation is known'),
     (['WORLD', '--rows', 'full', '--report-only'], 'no row is finished yet'),
-    (['--join', 'nowhere.json', '--out', 'EMPTY'], 'nowhere.json.*cannot be read'),
-    (['--join', 'RECIPE', '--out', 'EMPTY'], 'no results.json'),
-    (['--join', 'RECIPE'], '--join takes'),
 ])
 def test_mistakes_are_one_sentence(world, recipes, tmp_path, capsys, arguments, words):
-    places = {'WORLD': world.root, 'EMPTY': tmp_path / 'empty', 'RECIPE': recipes / 'mssr.yml', 'PLAIN': tmp_path / 'p'}
+    places = {'WORLD': world.root, 'EMPTY': tmp_path / 'empty', 'PLAIN': tmp_path / 'p'}
     (tmp_path / 'empty').mkdir()
     shutil.copytree(world.root, tmp_path / 'p', ignore=shutil.ignore_patterns('known_degradation.pth'))
     arguments = [str(places.get(argument, argument)) for argument in arguments]
-    defaults = [] if '--join' in arguments else ['--out', str(tmp_path / 'out')]
+    defaults = ['--out', str(tmp_path / 'out')]
     defaults += [] if '--recipes' in arguments else ['--recipes', str(recipes)]
     assert evidence.main([*arguments, *defaults]) == 2
     error = capsys.readouterr().err
@@ -316,7 +236,7 @@ def stand_in(monkeypatch, tmp_path):
                            'pathlib.Path(sys.argv[3]).stem\n'
                            'def note(what):\n with open(root / "order", "a") as file: file.write(what + name + "\\n")\n'
                            + lines)
-        monkeypatch.setattr(_evidence_run, 'ENTRY', program)
+        monkeypatch.setattr(evidence_run, 'COMMAND', (sys.executable, str(program)))
         return tmp_path
 
     return use
@@ -368,34 +288,12 @@ def test_parts_of_other_options_are_refused_or_renewed(stand_in):
     states.mkdir(parents=True)
     (states / '3.state').touch()
     changed = [part('a', digest='y'), part('b')]
-    assert Runner(out, 1, 1).iteration(changed[0]) == 3
     assert [Runner(out, 1, 1).is_finished(one) for one in changed] == [False, True]
     with pytest.raises(UserError, match="holds the part 'a' made by other options.*--renew"):
         Runner(out, 1, 1).run(changed, print)
     Runner(out, 1, 1, renew=True).run(changed, print)
     assert (out / 'order').read_text().split() == ['+a', '+b', '+a'] and not states.exists()
     assert all(Runner(out, 1, 1).is_finished(one) for one in changed)
-
-
-def test_the_time_that_is_left_follows_the_pace(stand_in, monkeypatch):
-    """A part of ten iterations, of which four were there, is at seven after a minute: another minute."""
-    out, clock = stand_in(''), [1000.0]
-    monkeypatch.setattr(_evidence_run.time, 'monotonic', lambda: clock[0])
-    runner, one = Runner(out, 1, 1), Part('a', {'train': {'total_iter': 10}}, digest='x')
-    runner.running['a'], runner.first['a'] = (one, None, clock[0]), 4
-    runner.pace.append((clock[0], 0.0))
-    (out / 'logs').mkdir()
-    (out / 'logs' / 'a.log').write_text('[epoch: 1, iter:       7, lr:(1e-3,)]\n')
-    clock[0] += 60
-    assert runner._left([one], set(), {'a': 500.0}) == '; about 60 s left'
-
-    clock[0] += 24 * 3600  # somebody held it for a day, and then lets it go on
-    runner._left([one], set(), {'a': 500.0})
-    for iteration in (8, 9):
-        clock[0] += 400
-        (out / 'logs' / 'a.log').write_text(f'[epoch: 1, iter:       {iteration}, lr:(1e-3,)]\n')
-        left = runner._left([one], set(), {'a': 500.0})
-    assert left == '; about 7 min left'
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------
@@ -460,6 +358,8 @@ def test_wide_networks_learn_at_a_rate_that_they_bear(world, recipes, tmp_path):
 
 def test_rows_begin_with_the_same_weights(parts):
     """Whatever a row learns from is built after its networks, so that it does not move the random numbers before."""
+    import mssr_model  # noqa: F401  (registers the model)
+
     states = []
     for row in ('bicubic', 'oracle'):
         opt = parts[f'sr_{row}_s3'].opt
@@ -537,6 +437,12 @@ def test_validation_photos_must_be_pairs(world, tmp_path):
     (root / 'valid-input-noisy' / first).unlink()
     with pytest.raises(UserError, match='has no partner of the same name'):
         read_world(root)
+
+
+def test_16_bit_photos_are_rounded_as_in_training(tmp_path):
+    levels = np.array([0, 128, 129, 10 * 257 + 128, 10 * 257 + 129, 65535], np.uint16)
+    cv2.imwrite(str(tmp_path / 'deep.png'), np.repeat(levels[None, :, None], 3, 2))
+    assert read_rgb(tmp_path / 'deep.png')[0, :, 0].tolist() == [0, 0, 1, 10, 11, 255]
 
 
 # --- the known camera ---------------------------------------------------------------------------------------------

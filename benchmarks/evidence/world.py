@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from known_degradation import DEFAULTS, KnownDegradation
 
+from benchmarks.evidence.known_degradation import DEFAULTS, KnownDegradation
 from mssr_compat.errors import UserError
+from mssr_compat.files import write_whole
+from mssr_data.decoding import CorruptImageError, decode_image, to_rgb8
 from mssr_data.listing import key_of, list_folder
-from mssr_inference.picture import read_picture
 
 HR_TRAIN, LR_TRAIN, HR_VALID, LR_VALID = ROLES = (
     'train-clean-images', 'train-noisy-images', 'valid-gt-clean', 'valid-input-noisy')
@@ -41,6 +42,12 @@ class World:
         path = self.root / CAMERA
         return path if path.is_file() else None
 
+    @property
+    def known(self) -> dict | None:
+        """What a known world was made of, and by which camera."""
+        path = self.root / 'world.json'
+        return json.loads(path.read_text()) if self.camera and path.is_file() else None
+
     def role(self, name: str) -> str:
         """The folder of a role, absolute."""
         return str(self.root / name)
@@ -56,20 +63,16 @@ def read_world(root: Path) -> World:
     if not root.is_dir():
         raise UserError(f"WORLD: there is no folder '{root}'; it must hold {', '.join(ROLES)}.")
     listed = {role: [image.name for image in list_folder(str(root / role), f'WORLD/{role}')] for role in ROLES}
-    lr_names = {key_of(name): name for name in listed[LR_VALID]}
-    pairs = {}
-    for name in listed[HR_VALID]:
-        lr = lr_names.pop(key_of(name), None)
-        if lr is None:
-            raise UserError(f"WORLD: '{root / HR_VALID / name}' has no partner of the same name in {LR_VALID}.")
-        pairs[key_of(name)] = (root / HR_VALID / name, root / LR_VALID / lr)
-    if lr_names:
-        raise UserError(f"WORLD: '{root / LR_VALID / next(iter(lr_names.values()))}' has no partner of the same name "
-                        f'in {HR_VALID}.')
-    for hr, lr in pairs.values():
-        sizes = [read_rgb(path).shape[:2] for path in (hr, lr)]
+    hr, lr = ({key_of(name): root / role / name for name in listed[role]} for role in (HR_VALID, LR_VALID))
+    alone = next(({**hr, **lr}[key] for key in (*hr, *lr) if key not in hr or key not in lr), None)
+    if alone:
+        raise UserError(f"WORLD: '{alone}' has no partner of the same name in "
+                        f'{LR_VALID if HR_VALID in alone.parts else HR_VALID}.')
+    pairs = {key: (hr[key], lr[key]) for key in hr}
+    for paths in pairs.values():
+        sizes = [read_rgb(path).shape[:2] for path in paths]
         if sizes[0] != tuple(SCALE * side for side in sizes[1]):
-            raise UserError(f"WORLD: '{hr}' is {sizes[0][1]}x{sizes[0][0]} pixels and '{lr}' is "
+            raise UserError(f"WORLD: '{paths[0]}' is {sizes[0][1]}x{sizes[0][0]} pixels and '{paths[1]}' is "
                             f'{sizes[1][1]}x{sizes[1][0]}, but HR must be {SCALE} times LR.')
     files = [(role, name, (root / role / name).stat().st_size) for role, names in listed.items() for name in names]
     digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
@@ -77,10 +80,15 @@ def read_world(root: Path) -> World:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) RGB uint8; errors as :func:`mssr_inference.picture.read_picture`."""
-    pixels = read_picture(path).pixels
-    pixels = np.repeat(pixels[..., None], 3, -1) if pixels.ndim == 2 else pixels
-    return np.array(pixels if pixels.dtype == np.uint8 else pixels // 257, dtype=np.uint8)
+    """(H, W, 3) RGB uint8, as training reads it.
+
+    Raises:
+        UserError: the file is no readable image.
+    """
+    try:
+        return np.ascontiguousarray(to_rgb8(decode_image(path.read_bytes(), f"'{path}'")))
+    except CorruptImageError as error:
+        raise UserError(f'{error}.') from error
 
 
 def read_tensor(path: Path) -> torch.Tensor:
@@ -88,12 +96,10 @@ def read_tensor(path: Path) -> torch.Tensor:
     return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).float() / 255
 
 
-def write_rgb(path: Path, image: np.ndarray | torch.Tensor) -> None:
-    """(H, W, 3) RGB uint8, or (3, H, W) RGB in [0, 1], as a PNG."""
-    if torch.is_tensor(image):
-        image = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))[1].tobytes())
+def write_rgb(path: Path, image: torch.Tensor) -> None:
+    """(3, H, W) RGB in [0, 1], as an 8-bit PNG."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    write_whole(path, cv2.imencode('.png', np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes())
 
 
 def split_photos(names: list[str]) -> dict[str, list[str]]:
@@ -128,39 +134,36 @@ def make_known_world(folder: Path, root: Path, seed: int = 0) -> World:
     Raises:
         UserError: too few photos, or ``root`` holds another world.
     """
-    names = [image.name for image in list_folder(str(folder), '--known')]
-    split = split_photos(names)
-    plan = {'photos': split, 'camera': DEFAULTS, 'seed': seed, 'largest': LARGEST, 'scale': SCALE}
-    plan = json.loads(json.dumps(plan))
+    split = split_photos([image.name for image in list_folder(str(folder), '--known')])
+    plan = json.dumps({'photos': split, 'camera': DEFAULTS, 'seed': seed, 'largest': LARGEST, 'scale': SCALE})
     done, begun = root / 'world.json', root / 'world.begun.json'
     for path in (done, begun):
-        if path.is_file() and json.loads(path.read_text()) != plan:
+        if path.is_file() and json.loads(path.read_text()) != json.loads(plan):
             raise UserError(f"--known: '{root}' was made of other photos or settings; give another --out.")
     if done.is_file():
         return read_world(root)
-    root.mkdir(parents=True, exist_ok=True)
-    begun.write_text(json.dumps(plan))
+    write_whole(begun, plan)
     camera = KnownDegradation(SCALE)
     for role, members in split.items():
         for name in members:
-            hr = _middle(read_rgb(folder / name), folder / name)
-            file = key_of(name).replace('/', '_') + '.png'
+            hr, file = middle(folder / name, LARGEST), key_of(name).replace('/', '_') + '.png'
+            if min(hr.shape[1:]) < SCALE:
+                raise UserError(f"--known: '{folder / name}' is smaller than {SCALE} pixels.")
             if role != 'lr':
                 write_rgb(root / (HR_TRAIN if role == 'hr' else HR_VALID) / file, hr)
             if role != 'hr':
                 digest = hashlib.sha256(f'{seed}/{key_of(name)}'.encode()).digest()
                 random = torch.Generator().manual_seed(int.from_bytes(digest[:7], 'big'))
-                photo = torch.from_numpy(hr).permute(2, 0, 1).float() / 255
-                write_rgb(root / (LR_TRAIN if role == 'lr' else LR_VALID) / file, camera.shoot(photo, random))
+                write_rgb(root / (LR_TRAIN if role == 'lr' else LR_VALID) / file, camera.shoot(hr, random))
     torch.save({'params': camera.state_dict(), 'network': {'type': 'KnownDegradation', 'scale': SCALE},
                 'scale': SCALE}, root / CAMERA)
     begun.rename(done)
     return read_world(root)
 
 
-def _middle(photo: np.ndarray, path: Path) -> np.ndarray:
-    height, width = (min(side, LARGEST) // SCALE * SCALE for side in photo.shape[:2])
-    if min(height, width) < SCALE:
-        raise UserError(f"--known: '{path}' is {photo.shape[1]}x{photo.shape[0]} pixels, which is too small.")
-    top, left = ((side - cut) // 2 for side, cut in zip(photo.shape, (height, width), strict=False))
-    return photo[top:top + height, left:left + width]
+def middle(path: Path, largest: int) -> torch.Tensor:
+    """The middle of an HR photo, (3, H, W), sides multiples of four and at most ``largest``."""
+    photo = read_tensor(path)
+    height, width = (min(side, largest) // SCALE * SCALE for side in photo.shape[1:])
+    top, left = (photo.shape[1] - height) // 2, (photo.shape[2] - width) // 2
+    return photo[:, top:top + height, left:left + width]

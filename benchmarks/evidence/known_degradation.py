@@ -4,18 +4,12 @@ It is registered with BasicSR only where the benchmark imports it, and stands in
 generator. The same class makes the world's real LR photos.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-import mssr_compat  # noqa: F401, I001  (shims before BasicSR's first import)
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
-from mssr_arch.keyword_checks import require_count
 from mssr_arch.degradation_base import DegradationNetwork
+from mssr_arch.keyword_checks import require_count
 from mssr_data.simulated_camera import gaussian, take_photo
 
 #: setting: (lowest, highest) value; each photo has values of its own, drawn evenly between them

@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from _evidence_world import HR_TRAIN, HR_VALID, LR_TRAIN, LR_VALID, SCALE, World
-
+from benchmarks.evidence.world import HR_TRAIN, HR_VALID, LR_TRAIN, LR_VALID, SCALE, World
 from mssr_compat.errors import UserError
-from mssr_metric.protocols import protocol_metrics
+from mssr_metric.protocols import PROTOCOLS, protocol_metrics
 from mssr_options.reader import read_options
 
-RECIPES = Path(__file__).resolve().parent.parent / 'options' / 'recipes'
+RECIPES = Path(__file__).resolve().parents[2] / 'options' / 'recipes'
 FILES = {'deresnet': 'degradation_deresnet.yml', 'han': 'degradation_han.yml', 'sr': 'mssr.yml'}
+TERMS = ('collab_opt', 'feature_opt', 'adapt_opt')  # of the recipe's ``train``, beside the supervised one
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Row:
 
     title: str
     generators: tuple[str, ...] = ()  #: one for each branch, or one for all
-    terms: tuple[str, ...] = ()  #: of the recipe's ``train``, beside the supervised one
+    terms: tuple[str, ...] = ()  #: of :data:`TERMS`
 
 
 ROWS = {
@@ -31,13 +31,11 @@ ROWS = {
     'deterministic': Row('SR, one deterministic generator', ('deterministic',)),
     'probabilistic': Row('SR, one probabilistic generator', ('deresnet',)),
     'mixed': Row('two generators', ('deresnet', 'han')),
-    'collaboration': Row('+ collaboration', ('deresnet', 'han'), ('collab_opt', 'feature_opt')),
-    'full': Row('+ adaptation: the full method', ('deresnet', 'han'), ('collab_opt', 'feature_opt', 'adapt_opt')),
-    'three': Row('three generators, three branches', ('deresnet', 'han', 'third'),
-                 ('collab_opt', 'feature_opt', 'adapt_opt')),
+    'collaboration': Row('+ collaboration', ('deresnet', 'han'), TERMS[:2]),
+    'full': Row('+ adaptation: the full method', ('deresnet', 'han'), TERMS),
+    'three': Row('three generators, three branches', ('deresnet', 'han', 'third'), TERMS),
     'oracle': Row('SR, true degradation (oracle)', ('oracle',)),
 }
-TERMS = ('collab_opt', 'feature_opt', 'adapt_opt')
 WEIGHTLESS = {'bicubic': 'BicubicDegradation', 'oracle': 'KnownDegradation'}
 
 #: generator: recipe, change of the seed, changes of its sections
@@ -80,7 +78,10 @@ SIZES = {
 
 @dataclass
 class Part:
-    """One training (and, of an SR ensemble, its test): what a process does, and what it must wait for."""
+    """One training (and, of an SR ensemble, its test): what a process does, and what it must wait for.
+
+    It is called after its generator, ``g_han_s0``, or its row, ``sr_full_s0``, and its seed.
+    """
 
     name: str
     opt: dict
@@ -91,16 +92,6 @@ class Part:
     @property
     def iterations(self) -> int:
         return self.opt['train']['total_iter']
-
-
-def generator_name(generator: str, seed: int) -> str:
-    """``g_han_s0``"""
-    return f'g_{generator}_s{seed}'
-
-
-def row_name(row: str, seed: int) -> str:
-    """``sr_full_s0``"""
-    return f'sr_{row}_s{seed}'
 
 
 class Planner:
@@ -119,14 +110,15 @@ class Planner:
     def __init__(self, world: World, out: Path, size: str = 'cpu', recipes: Path = RECIPES) -> None:
         self.world, self.out, self.size = world, out, SIZES[size]
         self.recipes = {key: read_options(str(recipes / file)) for key, file in FILES.items()}
-        wanted = {'deresnet': 'DegradationGANModel', 'han': 'DegradationGANModel', 'sr': 'MultiDegradationSRModel'}
         for key, opt in self.recipes.items():
-            if opt.get('model_type') != wanted[key] or opt.get('scale') != SCALE:
-                raise UserError(f'{recipes / FILES[key]}: model_type must be {wanted[key]} and scale {SCALE}.')
+            wanted = 'MultiDegradationSRModel' if key == 'sr' else 'DegradationGANModel'
+            if opt.get('model_type') != wanted or opt.get('scale') != SCALE:
+                raise UserError(f'{recipes / FILES[key]}: model_type must be {wanted} and scale {SCALE}.')
+        sr = self.recipes['sr']
         for term in ('collab_opt', 'adapt_opt'):
-            if not self.recipes['sr']['train'].get(term):
+            if not sr['train'].get(term):
                 raise UserError(f'{recipes / FILES["sr"]}: train.{term} is missing, which rows are told apart by.')
-        if len((self.recipes['sr'].get('network_g') or {}).get('branches') or ()) != 2:
+        if len((sr.get('network_g') or {}).get('branches') or ()) != 2:
             raise UserError(f'{recipes / FILES["sr"]}: network_g must be an SREnsemble of two branches.')
 
     def parts(self, rows: list[str], seeds: list[int]) -> list[Part]:
@@ -147,15 +139,13 @@ class Planner:
             opt[section].update(keys)
         if not self.recipes[recipe]['train'].get('lq_jpeg'):
             opt['train'].pop('lq_jpeg', None)
-        return self._part(generator_name(generator, seed), opt)
+        return self._part(f'g_{generator}_s{seed}', opt)
 
     def ensemble(self, row: str, seed: int, generators: dict[str, Part]) -> Part:
         """Stage 2 of one row, and its test."""
-        opt = self._training('sr', 2, seed)
-        for term in TERMS:
-            if term not in ROWS[row].terms:
-                opt['train'].pop(term, None)
-        names = ROWS[row].generators
+        opt, names = self._training('sr', 2, seed), ROWS[row].generators
+        for term in set(TERMS) - set(ROWS[row].terms):
+            opt['train'].pop(term, None)
         opt['train'].pop('lq_jpeg', None)  # as the generators were trained; the oracle's camera does it itself
         files = next((generators[g].opt['train'].get('lq_jpeg') for g in names if g in generators), None)
         if files:
@@ -168,71 +158,60 @@ class Planner:
         opt['degradations'] = [self._degradation(g, generators.get(g)) for g in names]
         branches = opt['network_g']['branches']
         branches += [copy.deepcopy(branches[0]) for _ in range(len(names) - len(branches))]
-        needs = [generators[g] for g in names if g in generators]
-        name = row_name(row, seed)
-        return self._part(name, opt, needs, self._test(name, opt))
+        name = f'sr_{row}_s{seed}'
+        return self._part(name, opt, [generators[g] for g in names if g in generators], self._test(name, opt))
 
-    def picture(self, row: str, seed: int, image: str) -> Path:
+    def picture(self, row: str, seed: int | str, image: str) -> Path:
         """The picture that the test of a row writes."""
         if row == 'interpolation':
             return self.out / 'results' / 'interpolation' / f'{image}.png'
-        name = f'test_{row_name(row, seed)}'
+        name = f'test_sr_{row}_s{seed}'
         return self.out / 'results' / name / 'visualization' / 'valid' / f'{image}_{name}.png'
 
     def checkpoint(self, part: str) -> Path:
         """The weights that a part ends with."""
         return self.out / 'experiments' / part / 'models' / 'net_g_latest.pth'
 
-    # --- pieces -------------------------------------------------------------------------------------------------
-
     def _training(self, recipe: str, stage: int, seed: int) -> dict:
         """A recipe at this size, on this world, without validation: it would look at the pairs."""
-        opt = json.loads(json.dumps(self.recipes[recipe]))
+        opt, size = json.loads(json.dumps(self.recipes[recipe])), self.size
         opt['manual_seed'] = seed
         opt['datasets'] = {'train': opt['datasets']['train']}
-        data = opt['datasets']['train']
+        data, train = opt['datasets']['train'], opt['train']
         data.update(dataroot_gt=self.world.role(HR_TRAIN), dataroot_lq=self.world.role(LR_TRAIN),
-                    io_backend={'type': 'disk'}, **self.size.get('data', {}))
-        for key in ('meta_info_gt', 'meta_info_lq'):
-            data.pop(key, None)
-        opt.pop('val', None)
-        batch = data['batch_size_per_gpu'] * self.size.get('batch', {}).get(stage, 1)
-        data['batch_size_per_gpu'] = self.size.get('fixed_batch', batch)
-        total = opt['train']['total_iter'] * self.size.get('iterations', {}).get(stage, 1)
-        set_iterations(opt['train'], self.size.get('fixed_iterations', int(total)))
-        optimizer = opt['train']['optim_g']
-        optimizer['lr'] = self.size.get('rates', {}).get(stage, optimizer['lr'])
+                    io_backend={'type': 'disk'}, **size.get('data', {}))
+        for section, key in ((data, 'meta_info_gt'), (data, 'meta_info_lq'), (opt, 'val'), (opt['logger'], 'wandb')):
+            section.pop(key, None)
+        data['batch_size_per_gpu'] *= size.get('batch', {}).get(stage, 1)
+        data['batch_size_per_gpu'] = size.get('fixed_batch', data['batch_size_per_gpu'])
+        total = train['total_iter'] * size.get('iterations', {}).get(stage, 1)
+        set_iterations(train, size.get('fixed_iterations', total))
+        train['optim_g']['lr'] = size.get('rates', {}).get(stage, train['optim_g']['lr'])
         for network in (opt['network_g'], *opt['network_g'].get('branches', ())):
-            network.update(self.size.get('networks', {}).get(network.get('type'), {}))
-        opt['logger'].update(save_checkpoint_freq=max(opt['train']['total_iter'] // 10, 1), keep_last=2,
-                             use_tb_logger=False)
-        opt['logger'].pop('wandb', None)
+            network.update(size.get('networks', {}).get(network.get('type'), {}))
+        opt['logger'].update(save_checkpoint_freq=max(train['total_iter'] // 10, 1), keep_last=2, use_tb_logger=False)
         return opt
 
     def _degradation(self, generator: str, part: Part | None) -> dict:
         if part is not None:
             return {**part.opt['network_g'], 'checkpoint': str(self.checkpoint(part.name))}
         options = {'type': WEIGHTLESS[generator], 'scale': SCALE}
-        if generator == 'oracle':
-            options['checkpoint'] = str(self.world.camera)
-        return options
+        return options | ({'checkpoint': str(self.world.camera)} if generator == 'oracle' else {})
 
     def _test(self, name: str, opt: dict) -> dict:
         """The option file of ``test.py`` for what ``opt`` trains."""
         data = {'name': 'valid', 'type': 'PairedImageDataset', 'dataroot_gt': self.world.role(HR_VALID),
                 'dataroot_lq': self.world.role(LR_VALID), 'io_backend': {'type': 'disk'}}
-        averaged = opt['train'].get('ema_decay', 0) > 0
+        averaged = {'param_key_g': 'params_ema'} if opt['train'].get('ema_decay', 0) > 0 else {}
+        metrics = {key: options for protocol in PROTOCOLS for key, options in protocol_metrics(protocol, SCALE).items()}
         test = {key: opt[key] for key in ('model_type', 'scale', 'num_gpu', 'manual_seed', 'performance') if key in opt}
-        test |= {
+        return test | {
             'name': f'test_{name}',
             'datasets': {'test_1': data},
             'network_g': opt['network_g'],
-            'path': {'pretrain_network_g': str(self.checkpoint(name)), 'strict_load_g': True}
-                    | ({'param_key_g': 'params_ema'} if averaged else {}),
-            'val': {'save_img': True, 'suffix': None,
-                    'metrics': {**protocol_metrics('mssr', SCALE), **protocol_metrics('basicsr', SCALE)}},
+            'path': {'pretrain_network_g': str(self.checkpoint(name)), 'strict_load_g': True, **averaged},
+            'val': {'save_img': True, 'suffix': None, 'metrics': metrics},
         }
-        return test
 
     def _part(self, name: str, opt: dict, needs: list[Part] = (), test: dict | None = None) -> Part:
         opt = {**opt, 'name': name}
@@ -255,11 +234,3 @@ def set_iterations(train: dict, total: int) -> None:
     for section, keys in ((train, ('collab_start_iter',)),
                           (train['scheduler'], ('decay_start', 'total_iter', 'milestones', 'periods', 'restarts'))):
         section.update({key: scaled(section[key]) for key in keys if key in section})
-
-
-def as_text(seconds: float) -> str:
-    """``2 h 05 min``, ``12 min`` or ``40 s``."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f'{seconds:.0f} s'
-    return f'{minutes // 60} h {minutes % 60:02d} min' if minutes >= 60 else f'{minutes} min'

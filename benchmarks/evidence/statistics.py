@@ -38,30 +38,10 @@ def over_seeds(figures: Figures) -> tuple[float, float]:
     return float(np.mean(means)), float(np.std(means, ddof=1)) if len(means) > 1 else math.nan
 
 
-def image_means(figures: Figures) -> np.ndarray:
-    """(images,) the figure of each image, mean over the seeds."""
-    return np.mean([figures[seed] for seed in sorted(figures)], axis=0)
-
-
-def in_common(*figures: Figures) -> list[str]:
-    """The seeds that all have; what does not depend on a seed has all of them."""
-    return [seed for seed in sorted(set().union(*figures)) if all(seed in some or '' in some for some in figures)]
-
-
-def of_seed(figures: Figures, seed: str) -> np.ndarray:
-    """(images,) the figure of each image."""
-    return np.asarray(figures[seed if seed in figures else ''])
-
-
-def seeds_of(figures: dict[str, dict]) -> list[str]:
-    """The seeds that any row has."""
-    return sorted({seed for found in figures.values() for seed in found if seed})
-
-
-def seeds_note(figures: dict[str, dict], row: str) -> str:
-    """``1 of 3 seeds`` where a row lacks some that another has; else nothing, as for a row without seeds."""
-    have, most = len(seeds_of({row: figures[row]})), len(seeds_of(figures))
-    return f'{have} of {most} seeds' if 0 < have < most else ''
+def in_common(*rows: Figures) -> tuple[list[str], np.ndarray]:
+    """The seeds that all rows have, and their figures (rows, seeds, images); a row without seeds has all of them."""
+    seeds = [seed for seed in sorted(set().union(*rows)) if all(seed in row or '' in row for row in rows)]
+    return seeds, np.array([[row.get(seed, row.get('')) for seed in seeds] for row in rows])
 
 
 def paired(one: Figures, other: Figures, lower_is_better: bool = False) -> Difference | None:
@@ -70,13 +50,11 @@ def paired(one: Figures, other: Figures, lower_is_better: bool = False) -> Diffe
     Seeds that only one of them has are left out, unless the other does not depend on a seed; None: they have none in
     common. With ``lower_is_better`` the sign is turned, so that above zero ``one`` is better.
     """
-    seeds = in_common(one, other)
+    seeds, values = in_common(one, other)
     if not seeds:
         return None
-    sign = -1 if lower_is_better else 1
-    differences = [sign * (of_seed(one, seed) - of_seed(other, seed)) for seed in seeds]
-    by_seed = tuple(float(np.mean(difference)) for difference in differences)
-    return replace(interval(np.mean(differences, axis=0)), by_seed=by_seed)
+    differences = (values[1] - values[0]) if lower_is_better else (values[0] - values[1])
+    return replace(interval(differences.mean(0)), by_seed=tuple(differences.mean(1).tolist()))
 
 
 def interval(values: np.ndarray) -> Difference:
@@ -92,15 +70,13 @@ def gap_share(row: Figures, floor: Figures, oracle: Figures) -> dict | None:
     """The part of the gap from ``floor`` to ``oracle`` that a row closes, from mean figures, in PSNR.
 
     Its interval is that of a bootstrap over images (percentiles of 10,000 resamples, seed 0). Of the seeds, those count
-    that all three have, as in ``paired``. None where the oracle is not better than the floor with an interval above
-    zero: there is no gap to close a part of.
+    that all three have. None where the oracle is not better than the floor with an interval above zero: there is no gap
+    to close a part of.
     """
-    seeds = in_common(row, floor, oracle)
-    row, floor, oracle = ({seed: of_seed(some, seed) for seed in seeds} for some in (row, floor, oracle))
-    gap = paired(oracle, floor)
-    if gap is None or gap.low <= 0:
+    seeds, values = in_common(row, floor, oracle)
+    if not seeds or interval((values[2] - values[1]).mean(0)).low <= 0:
         return None
-    means = np.stack([image_means(some) for some in (row, floor, oracle)])
+    means = values.mean(1)  # of each image
     sample = np.random.default_rng(0).integers(means.shape[1], size=(10_000, means.shape[1]))
     drawn = means[:, sample].mean(-1)
     gaps = drawn[2] - drawn[1]

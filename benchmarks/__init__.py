@@ -1,0 +1,1 @@
+"""What the documentation gives figures of, and how to measure it again."""

@@ -1,0 +1,125 @@
+"""Figures of what was trained: of restored pictures against the truth, and of generators against real LR."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from basicsr.utils.matlab_functions import imresize
+
+from benchmarks.evidence.generators import compare_with_pairs, compare_with_truth
+from benchmarks.evidence.plan import GENERATORS, ROWS, Part, Planner
+from benchmarks.evidence.world import SCALE, read_rgb, read_tensor, write_rgb
+from mssr_arch.degradation_base import what_is_read
+from mssr_compat.errors import UserError
+from mssr_compat.files import write_whole
+from mssr_degradation.file_coding import build_coding
+from mssr_inference.networks import load_generator
+from mssr_loss.backbone import BACKBONES, local_weights
+from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
+from mssr_metric.photo_sets import as_8bit
+from mssr_metric.protocols import PROTOCOLS
+from mssr_monitor.generator_study import GeneratorStudy
+
+METRICS = [f'{metric}_{protocol}' for protocol in PROTOCOLS for metric in ('psnr', 'ssim')]
+
+
+def image_figures(picture: np.ndarray, truth: np.ndarray, lpips: bool) -> dict[str, float]:
+    """All figures of one picture, (H, W, 3) RGB uint8 each."""
+    bgr = [np.ascontiguousarray(image[..., ::-1]) for image in (picture, truth)]
+    found = {}
+    for protocol in PROTOCOLS:
+        found[f'psnr_{protocol}'] = calculate_psnr_protocol(*bgr, protocol, SCALE)
+        found[f'ssim_{protocol}'] = calculate_ssim_protocol(*bgr, protocol, SCALE)
+    return found | ({'lpips': calculate_lpips(*bgr)} if lpips else {})
+
+
+class Measurer:
+    """Measures what is there; each result is kept in ``OUT/figures`` and measured anew when its part changed.
+
+    Args:
+        planner: which knows the world and the folder.
+        say: takes lines of progress.
+    """
+
+    def __init__(self, planner: Planner, say: Callable[[str], None]) -> None:
+        self.planner, self.world, self.say = planner, planner.world, say
+        self.lpips = local_weights(BACKBONES['alex']) is not None  # nothing is downloaded for it
+        self._study = None
+
+    def all(self, rows: list[str], seeds: list[int], parts: list[Part]) -> tuple[dict, dict]:
+        """(figures of rows, figures of generators), by name and seed, of the finished ``parts``.
+
+        A row's: metric to the figure of each validation image in the order of their names.
+        """
+        self._interpolate()
+        by_name, figures, generators = {part.name: part for part in parts}, {}, {}
+
+        def of_seeds(name: str) -> Iterator[tuple[str, Part]]:
+            return ((str(seed), by_name[f'{name}_s{seed}']) for seed in seeds if f'{name}_s{seed}' in by_name)
+
+        for row in rows:
+            wanted = of_seeds(f'sr_{row}') if ROWS[row].generators else [('', None)]
+            found = {seed: self._row(row, seed, part) for seed, part in wanted}
+            figures[row] = {seed: one for seed, one in found.items() if one}
+        for generator in GENERATORS:
+            found = {seed: self._generator(part) for seed, part in of_seeds(f'g_{generator}')}
+            generators[generator] = {seed: one for seed, one in found.items() if one}
+        return tuple({name: found for name, found in some.items() if found} for some in (figures, generators))
+
+    def _interpolate(self) -> None:
+        """Write the pictures of bicubic interpolation (MATLAB's), where they are missing."""
+        for image, (_, lr) in self.world.pairs.items():
+            path = self.planner.picture('interpolation', '', image)
+            if not path.is_file():
+                write_rgb(path, imresize(read_tensor(lr), SCALE))
+
+    def _row(self, row: str, seed: str, part: Part | None) -> dict[str, list[float]] | None:
+        """None: the test wrote nothing."""
+        pictures = [self.planner.picture(row, seed, image) for image in self.world.pairs]
+        if not all(path.is_file() for path in pictures):
+            return None
+
+        def measure():
+            found = [image_figures(read_rgb(path), read_rgb(hr), self.lpips)
+                     for path, (hr, _) in zip(pictures, self.world.pairs.values(), strict=True)]
+            return {metric: [figures[metric] for figures in found] for metric in found[0]}
+
+        return self._kept(part.name if part else row, f'{(part or self.world).digest}, lpips: {self.lpips}', measure)
+
+    def _generator(self, part: Part) -> dict | None:
+        """None: it is not there, or the photos are too small to be measured."""
+        path = self.planner.checkpoint(part.name)
+        if not path.is_file():
+            return None
+
+        def measure():
+            net, train_set = load_generator(path).net, part.opt['datasets']['train']
+            coding = build_coding(part.opt['train'].get('lq_jpeg'), train_set, torch.device('cpu'))
+
+            def degrade(y):
+                x = net(what_is_read(net, y, SCALE))
+                return as_8bit(coding(x) if coding else x)
+
+            self._study = self._study or GeneratorStudy(train_set, SCALE)
+            figures, _ = self._study.run(net, coding)
+            return {'training_photos': {'generated': figures.generated, 'bicubic': figures.bicubic,
+                                        'real': figures.real},
+                    'pairs': compare_with_pairs(degrade, self.world),
+                    'truth': compare_with_truth(degrade, self.world) if self.world.camera else None}
+
+        try:
+            return self._kept(part.name, f'{part.digest}, pairs', measure)
+        except UserError as error:
+            self.say(f'No figures of {part.name}: {error}')
+            return None
+
+    def _kept(self, name: str, digest: str, measure: Callable[[], dict]) -> dict:
+        path: Path = self.planner.out / 'figures' / f'{name}.json'
+        kept = json.loads(path.read_text()) if path.is_file() else {}
+        if kept.get('digest') != digest:
+            self.say(f'Measuring {name}.')
+            kept = {'digest': digest, 'figures': measure()}
+            write_whole(path, json.dumps(kept))
+        return kept['figures']
