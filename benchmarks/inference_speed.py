@@ -17,7 +17,6 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import io
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -31,7 +30,7 @@ import mssr_inference  # noqa: F401  (shims before BasicSR's first import)
 import torch
 from basicsr.archs.rrdbnet_arch import RRDBNet
 
-from benchmarks.measuring import Meter, add_arguments, prepare, resident_peak, write
+from benchmarks.measuring import Meter, add_arguments, peak_of_process, prepare, resident_peak, write
 from mssr_inference.networks import load_upscaler
 from mssr_inference.tiling import TileRunner, stream_rows
 from mssr_inference.upscaler import PRECISIONS, Upscaler
@@ -104,12 +103,6 @@ def make_sides(args, device, folder):
     return sides, size
 
 
-def memory_of_process(side):
-    kept = [argument for argument in sys.argv[1:] if argument != '--memory']
-    command = [sys.executable, __file__, *kept, '--only', side]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     add_arguments(parser, iterations=10)
@@ -133,7 +126,7 @@ def main():
     header = f'{header}; {args.precision}; photo of {size} x {size}'
     seconds, peaks, ratios = Meter(device, args.clock).in_turn(ways, args.warmup, args.iterations)
     if args.memory and device.type == 'cpu':
-        peaks = [memory_of_process(side) for side in sides]
+        peaks = [peak_of_process('--only', side) for side in sides]
     print(header)
     print(f'{"":28} {"Mpixel/s":>9} {"ratio":>7} {"peak GiB":>9}')
     rows = []

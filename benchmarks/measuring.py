@@ -4,6 +4,7 @@ import json
 import math
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -98,6 +99,13 @@ def resident_peak():
         import resource  # which Windows lacks
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+
+
+def peak_of_process(*arguments):
+    """The last number that this programme prints, run anew with more arguments: its peak, in a process of its own."""
+    kept = [argument for argument in sys.argv[1:] if argument != '--memory']
+    command = [sys.executable, sys.argv[0], *kept, *arguments]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def workers_needed(batch_seconds: float, step_seconds: float, share: float = 0.05) -> int:

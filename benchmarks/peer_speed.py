@@ -30,7 +30,6 @@ from torch.nn.functional import l1_loss
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.measuring import Meter, prepare, write
-from mssr_compat.allocator import keep_freed_memory
 
 PUBLISHED, REDUCED, TINY = (256, 12), (128, 2), (32, 1)  # HR crop and batch
 
@@ -85,15 +84,9 @@ def make_sides(args, device, performance, folder):
         product.lq, product.gt = (photos.contiguous(memory_format=layout) for photos in (x, y))
         product.optimize_parameters(i + 1)
 
-    def on_cpu(step, keep):
-        def run(i):
-            keep_freed_memory(keep)
-            step(i)
-        return run if device.type == 'cpu' else step
-
     sides = {'BasicSR, Real-ESRGAN': (step_basicsr, False), "the peers' switches": (lambda i: peer.step(x, y), False),
              'product': (step_product, performance['keep_memory'])}
-    return {name: on_cpu(*side) for name, side in sides.items()}, size, batch
+    return {name: step_speed.with_allocator(*side, device) for name, side in sides.items()}, size, batch
 
 
 def main():

@@ -16,7 +16,6 @@ product measured in the same process and precision.
 import argparse
 import copy
 import multiprocessing
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +32,7 @@ from basicsr.archs import build_network
 from basicsr.models import build_model
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measuring import Meter, add_arguments, matrix_peak, prepare, resident_peak, write
+from benchmarks.measuring import Meter, add_arguments, matrix_peak, peak_of_process, prepare, resident_peak, write
 from benchmarks.published_steps import PublishedStage1, PublishedStage2
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.allocator import keep_freed_memory
@@ -108,22 +107,17 @@ def make_sides(opt, size, batch, device, folder):
 
         return step
 
-    def with_allocator(step, keep):
-        def run(i):
-            keep_freed_memory(keep)
-            step(i)
-        return run if device.type == 'cpu' else step
-
     keep = opt['performance'].get('keep_memory', True)
-    return {'published': lambda: with_allocator(make_published(), False),
-            'product': lambda: with_allocator(make_product(), keep)}
+    return {'published': lambda: with_allocator(make_published(), False, device),
+            'product': lambda: with_allocator(make_product(), keep, device)}
 
 
-def memory_of_process(side, args, name):
-    """Peak bytes of a process that only takes a few steps of one side."""
-    kept = [argument for argument in sys.argv[1:] if argument != '--memory']
-    command = [sys.executable, __file__, *kept, '--only', side, '--setting', name, '--json', '/dev/null']
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+def with_allocator(step, keep, device):
+    """On a CPU, each side has its own setting of the allocator."""
+    def run(i):
+        keep_freed_memory(keep)
+        step(i)
+    return run if device.type == 'cpu' else step
 
 
 def measure_apart(name, args, **sizes):
@@ -161,7 +155,7 @@ def measure(name, args, device, performance, size=None, batch=None, generators=N
         peak = matrix_peak(device, PRECISIONS.get(performance['amp'], torch.float32))
         row['share_of_matrix_peak'] = counter.get_total_flops() / new / peak
     elif args.memory:
-        row['peak_bytes'] = [memory_of_process(side, args, name) for side in ('published', 'product')]
+        row['peak_bytes'] = [peak_of_process('--only', side, '--setting', name) for side in ('published', 'product')]
     return row
 
 
