@@ -12,7 +12,7 @@ from known_degradation import DEFAULTS, KnownDegradation
 
 from mssr_compat.errors import UserError
 from mssr_data.listing import key_of, list_folder
-from mssr_inference.picture import read_picture
+from mssr_inference.picture_files import read_picture
 
 HR_TRAIN, LR_TRAIN, HR_VALID, LR_VALID = ROLES = (
     'train-clean-images', 'train-noisy-images', 'valid-gt-clean', 'valid-input-noisy')
@@ -77,7 +77,7 @@ def read_world(root: Path) -> World:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) RGB uint8; errors as :func:`mssr_inference.picture.read_picture`."""
+    """(H, W, 3) RGB uint8; errors as :func:`mssr_inference.picture_files.read_picture`."""
     pixels = read_picture(path).pixels
     pixels = np.repeat(pixels[..., None], 3, -1) if pixels.ndim == 2 else pixels
     return np.array(pixels if pixels.dtype == np.uint8 else pixels // 257, dtype=np.uint8)

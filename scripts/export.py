@@ -24,7 +24,7 @@ import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError
-from mssr_inference.device import choose_device
+from mssr_inference.command_line import choose_device
 from mssr_inference.export import (
     Clamped,
     Mean,
@@ -32,10 +32,10 @@ from mssr_inference.export import (
     branch_state,
     check_with_onnxruntime,
     check_with_spandrel,
+    measure_gap,
     write_onnx,
     write_weights,
 )
-from mssr_inference.gap import measure_gap
 from mssr_inference.networks import Loaded, load_upscaler
 from mssr_inference.upscaler import Upscaler
 
@@ -72,7 +72,7 @@ def export(args: argparse.Namespace) -> bool:
     net = loaded.net
     for k, name in enumerate(net.branch_names):
         for path in write_weights(args.output, name, branch_state(loaded, k), loaded.options['branches'][k],
-                                  loaded.scale):
+                                  loaded.scale, loaded.started_from):
             print(f'{path}: {check_with_spandrel(path, net.branches[k], loaded.scale)}')
         if not args.no_onnx:
             complete &= export_onnx(args.output / f'{name}.onnx', Clamped(net.branches[k]), net.multiples[k])
@@ -85,7 +85,7 @@ def export(args: argparse.Namespace) -> bool:
     options = loaded.options['branches'][0]
     average = SREnsemble([options]).eval().requires_grad_(False)
     average.branches[0].load_state_dict(state)
-    for path in write_weights(args.output, 'averaged', state, options, loaded.scale):
+    for path in write_weights(args.output, 'averaged', state, options, loaded.scale, loaded.started_from):
         print(f'{path}: {check_with_spandrel(path, average.branches[0], loaded.scale)}')
     if args.val_lq:
         report_gap(args, loaded, average)

@@ -1,5 +1,6 @@
 """What other programs load computes what was trained."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from data_tools import write_photo
 from inference_tools import TINY_RRDB, enliven, picture, save, sr_checkpoint
@@ -20,10 +22,11 @@ from mssr_inference.export import (
     branch_state,
     check_with_onnxruntime,
     check_with_spandrel,
+    measure_gap,
+    psnr,
     write_onnx,
     write_weights,
 )
-from mssr_inference.gap import measure_gap, psnr
 from mssr_inference.networks import Loaded, load_upscaler
 from mssr_inference.upscaler import Upscaler
 from scripts import export
@@ -59,6 +62,16 @@ def test_exports_carry_their_options(tmp_path):
         assert read_description(path) == {'network': TINY_RRDB, 'scale': 4}
         assert torch.equal(load_upscaler(path).net(lq), loaded.net.upscale(1, lq)[0])
         assert set(read_weights(path)) == set(loaded.net.branches[1].state_dict())
+
+
+def test_exports_say_what_the_training_started_from(tmp_path):
+    origin = [{'file': 'RRDB.pth', 'licence': 'unknown'}]
+    loaded = load_upscaler(sr_checkpoint(tmp_path))
+    loaded.started_from = origin
+    pth, safe = write_weights(tmp_path / 'out', 'S1', branch_state(loaded, 0), TINY_RRDB, 4, loaded.started_from)
+    assert torch.load(pth, weights_only=True)['started_from'] == origin
+    with safe_open(safe, 'pt') as file:
+        assert json.loads(file.metadata()['started_from']) == origin
 
 
 def test_unknown_networks_are_written_and_said(tmp_path):
