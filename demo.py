@@ -60,10 +60,11 @@ def is_generator(file: Path) -> bool:
         UserError: it is neither.
     """
     try:
-        return isinstance(load_generator(file).net, DegradationNetwork)
+        load_generator(file)
     except UserError:
-        load_upscaler(file)
+        load_upscaler(file, remedy=REMEDY)
         return False
+    return True
 
 
 def _name(file: Path, taken: dict) -> str:

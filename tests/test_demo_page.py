@@ -93,6 +93,15 @@ def test_weights_say_what_they_are(tmp_path, capsys):
     assert 'holds no checkpoint' in capsys.readouterr().err
 
 
+def test_unknown_weights_are_refused_without_options_that_the_page_lacks(tmp_path, capsys):
+    net = SREnsemble([{'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1, 'upscale': 2}])
+    torch.save(net.branches[0].state_dict(), tmp_path / 'net.pth')
+    assert demo.main([str(tmp_path / 'net.pth')]) == 2
+    message = capsys.readouterr().err
+    assert 'net.pth holds an MSRResNet' in message and 'scripts/export.py' in message
+    assert '--opt' not in message
+
+
 def chromium():
     return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
