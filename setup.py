@@ -8,6 +8,7 @@ setup(
     description='Unpaired real-world super-resolution with learned probabilistic degradations, a plugin of BasicSR',
     python_requires='>=3.10,<3.13',  # BasicSR 1.4.2 does not build on 3.13
     packages=find_packages(include=['mssr_*']),
+    package_data={'mssr_report': ['report.html']},
     install_requires=[
         'torch>=2.6',
         'torchvision>=0.21',
@@ -27,6 +28,7 @@ setup(
         'pydantic>=2.8',
         'safetensors>=0.4',
         'tifffile>=2023.2',
+        'jinja2>=3.0',  # torch brings it
     ],
     extras_require={
         'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6'],
