@@ -12,7 +12,7 @@ import sys
 
 import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_compat.errors import UserError
-from mssr_inference.command_line import choose_device, whole, whole_or
+from mssr_inference.command_line import choose_device, whole
 from mssr_inference.networks import load_upscaler
 from mssr_inference.upscale_files import largest_result, list_jobs, upscale_all
 from mssr_inference.upscaler import PRECISIONS, Tiling, Upscaler
@@ -30,7 +30,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ... (default: auto)')
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='default: fp32')
     parser.add_argument('--tile', type=whole(0), help='side of tiles in pixels; 0: none (default: by free memory)')
-    parser.add_argument('--overlap', type=whole_or('auto', 'exact'), default='auto',
+    parser.add_argument('--overlap', type=whole(0, 'auto', 'exact'), default='auto',
                         help='pixels that a tile sees beyond its own; auto: enough for less than one 8-bit level; '
                              'exact: all that the network can see (default: auto)')
     parser.add_argument('--max-memory', type=float, metavar='GIB', help='for tiles (default: by free memory)')

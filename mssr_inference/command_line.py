@@ -9,11 +9,14 @@ import torch
 from mssr_compat.errors import UserError
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A whole number from ``least`` up."""
-    def convert(text: str) -> int:
+def whole(least: int, *words: str) -> Callable[[str], int | str]:
+    """A whole number from ``least`` up, or one of some words."""
+    def convert(text: str) -> int | str:
+        if text in words:
+            return text
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} up")
+            expected = ' nor '.join([f'a whole number from {least} up', *words])
+            raise argparse.ArgumentTypeError(f"'{text}' is {'neither' if words else 'not'} {expected}")
         return int(text)
     return convert
 
@@ -27,15 +30,6 @@ def share(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 up")
     return value
-
-
-def whole_or(*words: str) -> Callable[[str], int | str]:
-    """A whole number, or one of some words."""
-    def convert(text: str) -> int | str:
-        if text not in words and not text.isdecimal():
-            raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor {' nor '.join(words)}")
-        return text if text in words else int(text)
-    return convert
 
 
 def choose_device(name: str = 'auto') -> torch.device:

@@ -23,29 +23,16 @@ PROBE = (1, 3, 32, 48)  # of the picture on which exports are compared: multiple
 TOLERANCE = 1 / 255 / 4  # a quarter of an 8-bit level
 
 
-class Clamped(nn.Module):
-    """One branch as the ensemble uses it: its output clamped to [0, 1]."""
-
-    def __init__(self, branch: nn.Module):
-        super().__init__()
-        self.branch = branch
-
-    def forward(self, lq: Tensor) -> Tensor:
-        return self.branch(lq).clamp(0, 1)
-
-
 class Mean(nn.Module):
-    """The mean of clamped branches, for input sizes that all of them take."""
+    """The mean of branches clamped to [0, 1], one or several, for input sizes that all of them take."""
 
-    def __init__(self, branches: nn.ModuleList):
+    def __init__(self, branches: Sequence[nn.Module]):
         super().__init__()
-        self.branches = nn.ModuleList(Clamped(branch) for branch in branches)
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, lq: Tensor) -> Tensor:
-        total = self.branches[0](lq)
-        for branch in self.branches[1:]:
-            total = total + branch(lq)
-        return total / len(self.branches)
+        outputs = [branch(lq).clamp(0, 1) for branch in self.branches]
+        return sum(outputs[1:], outputs[0]) / len(outputs)
 
 
 def probe() -> Tensor:
@@ -62,13 +49,15 @@ def branch_state(loaded: Loaded, k: int) -> dict[str, Tensor]:
 
 
 def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: dict, scale: int,
-                  started_from: Sequence[dict] = ()) -> list[Path]:
-    """``name.pth`` in BasicSR's layout and ``name.safetensors``, both with the network's options and origin."""
-    about = {'network': options, 'scale': scale, **({'started_from': list(started_from)} if started_from else {})}
+                  started_from: list[dict[str, str]] | None = None) -> list[Path]:
+    """``name.pth`` in BasicSR's layout and ``name.safetensors``, both with the network's options, and what its training
+    started from where that is known.
+    """
+    said = {'network': options, 'scale': scale} | ({} if started_from is None else {'started_from': started_from})
     pth, safe = folder / f'{name}.pth', folder / f'{name}.safetensors'
     with replacing(pth) as aside:
-        torch.save({'params': state, **about}, aside)
-    metadata = {'format': 'pt', **{key: json.dumps(value) for key, value in about.items()}}
+        torch.save({'params': state, **said}, aside)
+    metadata = {'format': 'pt', **{key: json.dumps(value) for key, value in said.items()}}
     write_whole(safe, save({key: tensor.contiguous() for key, tensor in state.items()}, metadata))
     return [pth, safe]
 
@@ -109,7 +98,7 @@ def write_onnx(path: Path, net: nn.Module, multiple: int = 1) -> None:
 
     Args:
         path: the file.
-        net: ``Clamped`` or ``Mean``.
+        net: one or several branches as :class:`Mean`.
         multiple: what height and width have to be multiples of.
 
     Raises:

@@ -34,9 +34,8 @@ class Loaded:
     options: dict  #: as ``build_network`` takes them
     scale: int  #: HR size over LR size; of a generator that does not downsample (DSGAN), of its training
     path: Path
-    sha256: str  #: of the file, in hexadecimal
+    sha256: str  #: of the file
     jpeg_qualities: tuple[int, ...] = ()  #: of the files that a generator's LR stands for; none: no JPEG
-    started_from: tuple[dict, ...] = ()  #: what its training started from, as the file says
 
 
 def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None, remedy: str = OPT
@@ -72,7 +71,7 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
         raise error if str(path) in str(error) else UserError(f'{path} holds no SR network: {error}') from error
     with torch.inference_mode():
         scale = net(torch.zeros(1, 3, 8, 8)).shape[-1] // 8
-    return Loaded(net, options, scale, Path(path), _hash(path), started_from=tuple(said.get('started_from', ())))
+    return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)))
 
 
 def load_generator(path: str | Path, opt: str | Path | None = None, remedy: str = OPT) -> Loaded:
@@ -86,18 +85,20 @@ def load_generator(path: str | Path, opt: str | Path | None = None, remedy: str 
     if not isinstance(net, DegradationNetwork):
         raise UserError(f'{path} holds {describe_weights(state)}, but a degradation generator of stage 1 is needed.')
     scale = said.get('scale') or (4 if net.scale == 1 else net.scale)
-    return Loaded(net, options, scale, Path(path), _hash(path), tuple(said.get('jpeg_qualities', ())))
+    qualities = tuple(said.get('jpeg_qualities', ()))
+    return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)), qualities)
 
 
 def load_discriminator(path: str | Path, opt: str | Path | None = None) -> Loaded:
     """Load a discriminator of stage 1 (of a published ``.tar`` with one, that one); errors as above."""
     state, options, _ = _read(path, opt, 'discriminator')
-    return Loaded(_build(options, state, path), options, 1, Path(path), _hash(path))
+    return Loaded(_build(options, state, path), options, 1, Path(path), file_hash(find_checkpoint(path)))
 
 
-def _hash(path: str | Path) -> str:
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(find_checkpoint(path), 'rb') as file:
+    with open(path, 'rb') as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

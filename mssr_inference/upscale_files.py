@@ -94,10 +94,10 @@ def _find(pattern: str) -> tuple[Path, list[str]]:
 
 
 def largest_result(jobs: list[Job], scale: int) -> str:
-    """What the largest result is and takes, as a sentence; from the headers of the photos."""
+    """What the largest result takes, as a sentence; from the headers of the photos alone."""
     pixels, num_bytes = max(map(decoded_bytes, (job.source for job in jobs)), key=lambda found: found[1])
-    return (f'{len(jobs)} photo{"s" if len(jobs) > 1 else ""}; the largest result has {pixels * scale**2 / 1e6:.1f} megapixels and takes up to '
-            f'{in_words(WRITING * num_bytes * scale**2)} of memory; {in_words(free_on_cpu())} are free.')
+    return (f'{len(jobs)} photo{"s" if len(jobs) > 1 else ""}; the largest result has {pixels * scale**2:,} pixels and '
+            f'takes up to {in_words(WRITING * num_bytes * scale**2)} of memory; {in_words(free_on_cpu())} are free.')
 
 
 def upscale_all(upscaler: Upscaler, jobs: list[Job], tiling: Tiling, quality: int = 95, show_progress: bool = True

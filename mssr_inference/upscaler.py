@@ -111,8 +111,7 @@ class Upscaler:
 
     @cached_property
     def bytes_per_pixel(self) -> int:
-        """About how much memory each LR pixel of a tile needs: the widest layer's float32 input and output at HR size.
-        """
+        """Bytes that a tile needs for each LR pixel, about: the widest convolution's input and output at HR size."""
         widths = [min(layer.in_channels, layer.out_channels) for layer in self.loaded.net.modules()
                   if isinstance(layer, nn.Conv2d)]
         return int(OVERHEAD * 2 * 4 * self.scale**2 * max([3, *widths]))

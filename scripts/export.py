@@ -26,7 +26,6 @@ from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError
 from mssr_inference.command_line import choose_device
 from mssr_inference.export import (
-    Clamped,
     Mean,
     averaged_state,
     branch_state,
@@ -72,10 +71,10 @@ def export(args: argparse.Namespace) -> bool:
     net = loaded.net
     for k, name in enumerate(net.branch_names):
         for path in write_weights(args.output, name, branch_state(loaded, k), loaded.options['branches'][k],
-                                  loaded.scale, loaded.started_from):
+                                  loaded.scale):
             print(f'{path}: {check_with_spandrel(path, net.branches[k], loaded.scale)}')
         if not args.no_onnx:
-            complete &= export_onnx(args.output / f'{name}.onnx', Clamped(net.branches[k]), net.multiples[k])
+            complete &= export_onnx(args.output / f'{name}.onnx', Mean([net.branches[k]]), net.multiples[k])
     if not args.no_onnx:
         complete &= export_onnx(args.output / 'ensemble.onnx', Mean(net.branches), lcm(*net.multiples))
     state = averaged_state(loaded)
@@ -85,7 +84,7 @@ def export(args: argparse.Namespace) -> bool:
     options = loaded.options['branches'][0]
     average = SREnsemble([options]).eval().requires_grad_(False)
     average.branches[0].load_state_dict(state)
-    for path in write_weights(args.output, 'averaged', state, options, loaded.scale, loaded.started_from):
+    for path in write_weights(args.output, 'averaged', state, options, loaded.scale):
         print(f'{path}: {check_with_spandrel(path, average.branches[0], loaded.scale)}')
     if args.val_lq:
         report_gap(args, loaded, average)

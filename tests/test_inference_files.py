@@ -3,6 +3,7 @@
 import io
 import os
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from mssr_arch import SREnsemble
 from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError
 from mssr_inference import upscale_files
+from mssr_inference.memory import GIB, free_on_cpu
 from mssr_inference.networks import load_upscaler
 from mssr_inference.picture_files import decoded_bytes, read_picture, write_picture
 from mssr_inference.upscale_files import largest_result, list_jobs, upscale_file
@@ -232,7 +234,7 @@ def test_results_that_memory_cannot_hold_are_refused_before_they_are_computed(tm
         write_picture(tmp_path / name, picture(20, 30, 4, dtype), 'PNG')
     jobs = list_jobs(str(tmp_path), str(tmp_path / 'out'))
     num_bytes = 3 * 80 * 120 * 4 * 2
-    assert 'largest result has 0.0 megapixels and takes up to 0 MiB' in largest_result(jobs, 4)
+    assert 'largest result has 9,600 pixels and takes up to 0 MiB' in largest_result(jobs, 4)
     monkeypatch.setattr(upscale_files, 'free_on_cpu', lambda: num_bytes - 1)
     failures = upscale_files.upscale_all(up, jobs, Tiling(), show_progress=False)
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['a.png']
@@ -373,6 +375,22 @@ def test_mistakes_end_with_2_and_one_sentence(tmp_path, checkpoint, capsys):
         assert len(message.strip().splitlines()) == 1
     with pytest.raises(SystemExit, match='2'):
         run(checkpoint, '-i', tmp_path / 'p', '--tile', '-4')
+
+
+def test_pages_of_files_count_as_free_memory(monkeypatch):
+    files = {'/proc/meminfo': 'MemTotal: 9 kB\nMemAvailable: 8388608 kB\n', '/sys/fs/cgroup/memory.max': f'{4 * GIB}\n',
+             '/sys/fs/cgroup/memory.current': f'{3 * GIB}\n',
+             '/sys/fs/cgroup/memory.stat': f'anon 7\ninactive_file {GIB}\nactive_file {GIB // 2}\n'}
+
+    def read_text(path):
+        if str(path) not in files:
+            raise FileNotFoundError(path)
+        return files[str(path)]
+
+    monkeypatch.setattr(Path, 'read_text', read_text)
+    assert free_on_cpu() == 2.5 * GIB
+    files['/sys/fs/cgroup/memory.max'] = 'max\n'
+    assert free_on_cpu() == 8 * GIB
 
 
 def test_names_do_not_collide_and_photos_are_safe(tmp_path):
