@@ -393,6 +393,17 @@ def test_pages_of_files_count_as_free_memory(monkeypatch):
     assert free_on_cpu() == 8 * GIB
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, capsys, value):
+    net = enliven(SREnsemble(ENSEMBLE['branches']))
+    net.branches[1].conv_body.weight.data[0, 0, 0, 0] = value
+    write_photo(tmp_path / 'p' / 'a.png', picture(4, 5))
+    assert run(save(tmp_path / 'net.pth', net, ENSEMBLE), '-i', tmp_path / 'p', '-o', tmp_path / 'out') == 2
+    message = capsys.readouterr().err
+    assert 'net.pth' in message and 'branches.1.conv_body.weight' in message
+    assert not (tmp_path / 'out').exists()
+
+
 def test_names_do_not_collide_and_photos_are_safe(tmp_path):
     for name in ('a.png', 'a.bmp', 'b.jpeg'):
         write_photo(tmp_path / name, picture(4, 5))
