@@ -23,10 +23,9 @@ from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
 from mssr_data.image_source import ImageSource
 from mssr_degradation.noise_match import matched_shares, read_hr, read_real
-from mssr_inference.command_line import share, whole
+from mssr_inference.command_line import choose_device, share, whole
 from mssr_inference.degrader import PRECISIONS, Degrader
 from mssr_inference.degrading import Degradation
-from mssr_inference.device import choose_device
 from mssr_inference.draws import plan_draws
 from mssr_inference.networks import load_discriminator, load_generator
 from mssr_inference.pair_set import PairSet

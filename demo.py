@@ -12,14 +12,13 @@ import sys
 from pathlib import Path
 
 import mssr_inference  # noqa: F401  (shims, and networks register)
-from mssr_arch.degradation_base import DegradationNetwork
 from mssr_compat.errors import UserError
-from mssr_inference.command_line import whole
-from mssr_inference.device import choose_device
+from mssr_inference.command_line import choose_device, whole
 from mssr_inference.networks import load_generator, load_upscaler
-from mssr_inference.page import Page, build_page, launch
+from mssr_inference.web_page import Page, build_page, launch
 
 SUFFIXES = ('.pth', '.safetensors')
+REMEDY = 'scripts/export.py, given its option file, writes files that do'
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -61,10 +60,11 @@ def is_generator(file: Path) -> bool:
         UserError: it is neither.
     """
     try:
-        return isinstance(load_generator(file).net, DegradationNetwork)
+        load_generator(file)
     except UserError:
-        load_upscaler(file)
+        load_upscaler(file, remedy=REMEDY)
         return False
+    return True
 
 
 def _name(file: Path, taken: dict) -> str:

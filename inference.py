@@ -12,13 +12,10 @@ import sys
 
 import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_compat.errors import UserError
-from mssr_inference.command_line import whole, whole_or
-from mssr_inference.device import choose_device
-from mssr_inference.inputs import list_jobs
+from mssr_inference.command_line import choose_device, whole
 from mssr_inference.networks import load_upscaler
-from mssr_inference.run import upscale_all
-from mssr_inference.upscaler import PRECISIONS, Upscaler
-from mssr_inference.upscaling import Tiling
+from mssr_inference.upscale_files import largest_result, list_jobs, upscale_all
+from mssr_inference.upscaler import PRECISIONS, Tiling, Upscaler
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -33,7 +30,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ... (default: auto)')
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='default: fp32')
     parser.add_argument('--tile', type=whole(0), help='side of tiles in pixels; 0: none (default: by free memory)')
-    parser.add_argument('--overlap', type=whole_or('auto', 'exact'), default='auto',
+    parser.add_argument('--overlap', type=whole(0, 'auto', 'exact'), default='auto',
                         help='pixels that a tile sees beyond its own; auto: enough for less than one 8-bit level; '
                              'exact: all that the network can see (default: auto)')
     parser.add_argument('--max-memory', type=float, metavar='GIB', help='for tiles (default: by free memory)')
@@ -52,8 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         loaded = load_upscaler(args.checkpoint, args.opt, args.branch)
         upscaler = Upscaler(loaded, choose_device(args.device), args.precision, args.self_ensemble, args.color_lock)
         memory = None if args.max_memory is None else int(args.max_memory * 2**30)
-        failures = upscale_all(upscaler, jobs, Tiling(args.tile, args.overlap, memory), min(args.quality, 100),
-                               args.skip_existing)
+        todo = [job for job in jobs if not (args.skip_existing and job.target.exists())]
+        if todo:
+            print(largest_result(todo, upscaler.scale))
+        failures = upscale_all(upscaler, todo, Tiling(args.tile, args.overlap, memory), min(args.quality, 100))
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -1,14 +1,14 @@
 """Show what an experiment did, as one HTML page: ``python report.py experiments/NAME``."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import mssr_arch  # noqa: F401  (each import registers its classes with BasicSR)
 import mssr_report  # noqa: F401
 from mssr_compat.errors import UserError
-from mssr_report.page import build_page
+from mssr_compat.files import write_whole
+from mssr_report.html_report import build_page
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,14 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('experiment', help='folder such as experiments/NAME')
     parser.add_argument('-o', '--output', help='HTML file to write (default: report.html in that folder)')
     args = parser.parse_args(arguments)
+    output = Path(args.output or Path(args.experiment) / 'report.html')
     try:
         page = build_page(args.experiment)
-        output = Path(args.output or Path(args.experiment) / 'report.html')
-        aside = output.with_name(f'.{output.name}')
         try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_text(page, encoding='utf-8')
-            os.replace(aside, output)
+            write_whole(output, page)
         except OSError as error:
             raise UserError(f'{output} cannot be written: {error.strerror}') from error
     except UserError as error:

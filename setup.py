@@ -14,6 +14,7 @@ setup(
     # Said, although it is the default: `pip install -e .` then puts this folder on the path. Otherwise setuptools lists
     # the packages of this moment, and one that a `git pull` brings is not found until the next installation.
     package_dir={'': '.'},
+    package_data={'mssr_report': ['report.html']},
     install_requires=[
         'torch>=2.6',
         'torchvision>=0.21',
@@ -32,6 +33,7 @@ setup(
         'pydantic>=2.8',
         'safetensors>=0.4',
         'tifffile>=2023.2',
+        'jinja2>=3.0',  # torch brings it
     ],
     extras_require={
         'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6'],

@@ -8,8 +8,8 @@ Real-ESRGAN's way is the network contiguous in memory, in fp32 or wholly in half
 its package is installed (pip install --no-deps realesrgan), its own ``RealESRGANer`` takes part too, whole and in tiles
 with a margin of 10 pixels, its default, which leaves seams; the product's tiles overlap by all that counts, unless told
 otherwise. Printed are output megapixels a second, and peak memory: of the GPU, or (--memory) of a process of its own
-that does nothing else. With tiles, memory is bounded by the tile: --size changes the photo, and the peak of tiles
-hardly follows.
+that does nothing else. With tiles, memory is bounded by the tile and the result's bytes: --size changes the photo, and
+the peak of tiles hardly follows.
 """
 
 import argparse
@@ -27,12 +27,13 @@ sys.path.insert(0, str(ROOT))
 import mssr_inference  # noqa: F401  (shims before BasicSR's first import)
 
 # isort: split
+import numpy as np
 import torch
 from basicsr.archs.rrdbnet_arch import RRDBNet
 
 from benchmarks.measuring import Meter, add_arguments, peak_of_process, prepare, resident_peak, write
 from mssr_inference.networks import load_upscaler
-from mssr_inference.tiling import TileRunner, stream_rows
+from mssr_inference.tiling import TileRunner
 from mssr_inference.upscaler import PRECISIONS, Upscaler
 
 MARGIN = 10  # pixels, Real-ESRGAN's default
@@ -66,7 +67,7 @@ def real_esrgan_itself(file, net, photo, device, precision, tile):
 
 
 def product(upscaler, photo, tile, overlap='auto'):
-    """As ``inference.py`` runs a photo: rows of tiles, ended on the CPU; tile 0: the whole photo."""
+    """As ``inference.py`` runs a photo: tiles in one picture of bytes on the CPU; tile 0: the whole photo."""
     height, width = photo.shape[-2:]
     plan = upscaler.plan(height, width, tile, overlap)
 
@@ -74,9 +75,8 @@ def product(upscaler, photo, tile, overlap='auto'):
         return photo[..., top:bottom, left:right]
 
     def run(_):
-        for _row, tiles in stream_rows(TileRunner(upscaler, upscaler.scale, read, height, width, plan)):
-            for _column, _pixels in tiles:
-                pass
+        result = np.empty((height * upscaler.scale, width * upscaler.scale, 3), np.uint8)
+        TileRunner(upscaler, upscaler.scale, read, height, width, plan).into(result)
 
     return run
 

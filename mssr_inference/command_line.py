@@ -1,15 +1,22 @@
-"""Kinds of command-line values."""
+"""Kinds of command-line values, and the device that a command line names."""
 
 import argparse
 import math
 from collections.abc import Callable
 
+import torch
 
-def whole(least: int) -> Callable[[str], int]:
-    """A whole number from ``least`` up."""
-    def convert(text: str) -> int:
+from mssr_compat.errors import UserError
+
+
+def whole(least: int, *words: str) -> Callable[[str], int | str]:
+    """A whole number from ``least`` up, or one of some words."""
+    def convert(text: str) -> int | str:
+        if text in words:
+            return text
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} up")
+            expected = ' nor '.join([f'a whole number from {least} up', *words])
+            raise argparse.ArgumentTypeError(f"'{text}' is {'neither' if words else 'not'} {expected}")
         return int(text)
     return convert
 
@@ -25,10 +32,21 @@ def share(text: str) -> float:
     return value
 
 
-def whole_or(*words: str) -> Callable[[str], int | str]:
-    """A whole number, or one of some words."""
-    def convert(text: str) -> int | str:
-        if text not in words and not text.isdecimal():
-            raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number nor {' nor '.join(words)}")
-        return text if text in words else int(text)
-    return convert
+def choose_device(name: str = 'auto') -> torch.device:
+    """``cuda``, ``cuda:1``, ``cpu``, ..., or ``auto``: a GPU if there is one.
+
+    Float32 means float32: TF32, which keeps ten bits, is switched off.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f'--device {name} cannot be used on this machine; there are cpu'
+                        f'{"".join(f", cuda:{k}" for k in range(torch.cuda.device_count()))}.') from error
+    return device

@@ -13,8 +13,7 @@ from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import at_strength
 from mssr_inference.networks import Loaded
 from mssr_inference.noise_maps import NoiseMaps, keyed_number
-from mssr_inference.reach import exact_reach
-from mssr_inference.tiling import plan_tiles
+from mssr_inference.tiling import exact_reach, plan_tiles
 
 CELL = 512  # HR pixels; a constant, since another would change the rounding of a few pixels
 PRECISIONS = {'fp32': torch.float32, 'fp64': torch.float64}

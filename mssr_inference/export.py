@@ -1,47 +1,38 @@
 """Networks for other programs: plain weight files, ONNX, and one network that stands for an ensemble."""
 
 import json
-import os
 import warnings
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mssr_compat.errors import UserError
+from mssr_compat.files import replacing, write_whole
+from mssr_data.listing import key_of, list_folder
 from mssr_inference.networks import Loaded
-from mssr_inference.pair_set import write_aside
+from mssr_inference.picture_files import in_colour, read_picture
+from mssr_inference.upscaler import Upscaler
 
 OPSET = 18
 PROBE = (1, 3, 32, 48)  # of the picture on which exports are compared: multiples of every usual window
 TOLERANCE = 1 / 255 / 4  # a quarter of an 8-bit level
 
 
-class Clamped(nn.Module):
-    """One branch as the ensemble uses it: its output clamped to [0, 1]."""
-
-    def __init__(self, branch: nn.Module):
-        super().__init__()
-        self.branch = branch
-
-    def forward(self, lq: Tensor) -> Tensor:
-        return self.branch(lq).clamp(0, 1)
-
-
 class Mean(nn.Module):
-    """The mean of clamped branches, for input sizes that all of them take."""
+    """The mean of branches clamped to [0, 1], one or several, for input sizes that all of them take."""
 
-    def __init__(self, branches: nn.ModuleList):
+    def __init__(self, branches: Sequence[nn.Module]):
         super().__init__()
-        self.branches = nn.ModuleList(Clamped(branch) for branch in branches)
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, lq: Tensor) -> Tensor:
-        total = self.branches[0](lq)
-        for branch in self.branches[1:]:
-            total = total + branch(lq)
-        return total / len(self.branches)
+        outputs = [branch(lq).clamp(0, 1) for branch in self.branches]
+        return sum(outputs[1:], outputs[0]) / len(outputs)
 
 
 def probe() -> Tensor:
@@ -57,27 +48,17 @@ def branch_state(loaded: Loaded, k: int) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in loaded.net.branches[k].state_dict().items()}
 
 
-def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: dict, scale: int) -> list[Path]:
-    """``name.pth`` in BasicSR's layout and ``name.safetensors``, both with the network's options.
-
-    Raises:
-        UserError: the package safetensors is missing.
+def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: dict, scale: int,
+                  started_from: list[dict[str, str]] | None = None) -> list[Path]:
+    """``name.pth`` in BasicSR's layout and ``name.safetensors``, both with the network's options, and what its training
+    started from where that is known.
     """
-    try:
-        from safetensors.torch import save
-    except ImportError as error:
-        raise UserError('exporting needs the package safetensors: pip install "mssr[export]".') from error
-    folder.mkdir(parents=True, exist_ok=True)
+    said = {'network': options, 'scale': scale} | ({} if started_from is None else {'started_from': started_from})
     pth, safe = folder / f'{name}.pth', folder / f'{name}.safetensors'
-    aside = folder / f'.{pth.name}.{os.getpid()}.part'
-    try:
-        torch.save({'params': state, 'network': options, 'scale': scale}, aside)
-        os.replace(aside, pth)
-    finally:
-        with suppress(OSError):
-            aside.unlink()
-    metadata = {'format': 'pt', 'network': json.dumps(options), 'scale': json.dumps(scale)}
-    write_aside(safe, save({key: tensor.contiguous() for key, tensor in state.items()}, metadata))
+    with replacing(pth) as aside:
+        torch.save({'params': state, **said}, aside)
+    metadata = {'format': 'pt', **{key: json.dumps(value) for key, value in said.items()}}
+    write_whole(safe, save({key: tensor.contiguous() for key, tensor in state.items()}, metadata))
     return [pth, safe]
 
 
@@ -117,7 +98,7 @@ def write_onnx(path: Path, net: nn.Module, multiple: int = 1) -> None:
 
     Args:
         path: the file.
-        net: ``Clamped`` or ``Mean``.
+        net: one or several branches as :class:`Mean`.
         multiple: what height and width have to be multiples of.
 
     Raises:
@@ -131,22 +112,16 @@ def write_onnx(path: Path, net: nn.Module, multiple: int = 1) -> None:
     batch, rows, columns = (torch.export.Dim(name, min=1) for name in ('batch', 'rows', 'columns'))
     height, width = (multiple * rows, multiple * columns) if multiple > 1 else (rows, columns)
     sample = torch.rand(2, 3, 6 * multiple, 8 * multiple)
-    aside = path.with_name(f'.{os.getpid()}.{path.name}')
     try:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        with replacing(path) as aside, warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
             warnings.simplefilter('ignore')
             program = torch.onnx.export(
                 net.cpu().eval(), (sample,), dynamo=True, opset_version=OPSET, input_names=['lq'], verbose=False,
-                output_names=['sr'], dynamic_shapes=({0: batch, 2: height, 3: width},),
-            )
+                output_names=['sr'], dynamic_shapes=({0: batch, 2: height, 3: width},))
             program.save(str(aside), external_data=False)
-        os.replace(aside, path)
     except Exception as error:  # the exporter raises many kinds
         why = type(error).__name__
         raise UserError(f'{path.name} cannot be written with free height and width ({why}).') from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 def check_with_onnxruntime(path: Path, net: nn.Module, multiple: int = 1) -> str:
@@ -188,3 +163,58 @@ def averaged_state(loaded: Loaded) -> dict[str, Tensor] | None:
     states = [branch_state(loaded, k) for k in range(len(branches))]
     return {name: torch.stack([state[name].double() for state in states]).mean(0).to(tensor.dtype)
             if tensor.is_floating_point() else tensor for name, tensor in states[0].items()}
+
+
+# --- how far a network that stands for another is from it ---------------------------------------------------------
+
+
+class Gap(NamedTuple):
+    """PSNR in dB of 8-bit RGB pictures, no border cropped, mean over the photos."""
+
+    photos: int
+    to_each_other: float  #: of the one network against the other
+    of_first: float | None  #: against the ground truth, where there is one
+    of_second: float | None
+
+
+def measure_gap(first: Upscaler, second: Upscaler, lq: str, gt: str | None = None) -> Gap:
+    """Upscale a folder of LR photos with both networks.
+
+    Args:
+        first, second: the networks.
+        lq: folder of LR photos.
+        gt: folder of their HR photos, of the same names without suffix; may be missing.
+
+    Raises:
+        UserError: a folder is missing or empty, an HR photo is missing or of another size.
+        CorruptImageError: a photo cannot be read.
+    """
+    truths = {key_of(image.name): image.name for image in list_folder(gt, '--val-gt')} if gt else None
+    figures = []
+    for image in list_folder(lq, '--val-lq'):
+        pictures = [_upscaled(up, Path(lq) / image.name) for up in (first, second)]
+        row = [psnr(*pictures)]
+        if truths is not None:
+            name = truths.get(key_of(image.name))
+            if name is None:
+                raise UserError(f'--val-gt {gt} has no photo {key_of(image.name)}, which --val-lq {lq} has.')
+            truth = read_picture(Path(gt) / name).rgb8()
+            if truth.shape != pictures[0].shape:
+                raise UserError(f'--val-gt {Path(gt) / name} has the shape {truth.shape}, but {pictures[0].shape} is '
+                                f'what {image.name} becomes.')
+            row += [psnr(picture, truth) for picture in pictures]
+        figures.append(row)
+    means = np.mean(figures, axis=0)
+    return Gap(len(figures), float(means[0]), *(map(float, means[1:]) if truths is not None else (None, None)))
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """PSNR in dB of two uint8 pictures; 100 where they are equal."""
+    error = np.mean((one.astype(np.float64) - other) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else 100.0
+
+
+def _upscaled(upscaler: Upscaler, path: Path) -> np.ndarray:
+    picture = read_picture(path)
+    picture.pixels = in_colour(picture.pixels)
+    return upscaler.upscaled(picture)

@@ -13,6 +13,7 @@ from torch import nn
 from mssr_arch.degradation_base import DegradationNetwork
 from mssr_compat.checkpoint import (
     describe_weights,
+    find_checkpoint,
     load_into,
     network_description,
     read_description,
@@ -21,6 +22,8 @@ from mssr_compat.checkpoint import (
 from mssr_compat.errors import UserError
 from mssr_inference.foreign import infer_options
 from mssr_options.reader import read_options
+
+OPT = 'give the option file that it was trained with (or any with the right {key} section) as --opt'
 
 
 @dataclass
@@ -35,13 +38,15 @@ class Loaded:
     jpeg_qualities: tuple[int, ...] = ()  #: of the files that a generator's LR stands for; none: no JPEG
 
 
-def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None) -> Loaded:
+def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None, remedy: str = OPT
+                  ) -> Loaded:
     """Load an SR network; averaged weights (EMA) where the file has them.
 
     Args:
         path: checkpoint of this project, or of any SR network whose options are in ``opt`` or can be told from shapes.
         opt: option file with ``network_g``, for a checkpoint that does not carry its options.
         branch: take this branch of the ensemble alone, from 1.
+        remedy: what a programme without ``--opt`` says where it would be needed.
 
     Returns:
         The network as an :class:`SREnsemble`; a single network is an ensemble of one.
@@ -49,7 +54,7 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
     Raises:
         UserError: the file is unreadable, holds no SR network, or has no such branch.
     """
-    state, options, _ = _read(path, opt, 'generator')
+    state, options, said = _read(path, opt, 'generator', remedy)
     if options['type'] != 'SREnsemble':
         options = {'type': 'SREnsemble', 'branches': [options]}
         state = {f'branches.0.{name}': tensor for name, tensor in state.items()}
@@ -66,28 +71,28 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
         raise error if str(path) in str(error) else UserError(f'{path} holds no SR network: {error}') from error
     with torch.inference_mode():
         scale = net(torch.zeros(1, 3, 8, 8)).shape[-1] // 8
-    return Loaded(net, options, scale, Path(path), file_hash(path))
+    return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)))
 
 
-def load_generator(path: str | Path, opt: str | Path | None = None) -> Loaded:
+def load_generator(path: str | Path, opt: str | Path | None = None, remedy: str = OPT) -> Loaded:
     """Load a degradation generator of stage 1; arguments and errors as for :func:`load_upscaler`.
 
     Raises:
         UserError: the file is unreadable or holds no degradation generator.
     """
-    state, options, scale = _read(path, opt, 'generator')
+    state, options, said = _read(path, opt, 'generator', remedy)
     net = _build(options, state, path)
     if not isinstance(net, DegradationNetwork):
         raise UserError(f'{path} holds {describe_weights(state)}, but a degradation generator of stage 1 is needed.')
-    scale = scale or max(net.scale, 4 if net.scale == 1 else 1)
-    qualities = tuple(read_description(path).get('jpeg_qualities', ()))
-    return Loaded(net, options, scale, Path(path), file_hash(path), qualities)
+    scale = said.get('scale') or (4 if net.scale == 1 else net.scale)
+    qualities = tuple(said.get('jpeg_qualities', ()))
+    return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)), qualities)
 
 
 def load_discriminator(path: str | Path, opt: str | Path | None = None) -> Loaded:
     """Load a discriminator of stage 1 (of a published ``.tar`` with one, that one); errors as above."""
     state, options, _ = _read(path, opt, 'discriminator')
-    return Loaded(_build(options, state, path), options, 1, Path(path), file_hash(path))
+    return Loaded(_build(options, state, path), options, 1, Path(path), file_hash(find_checkpoint(path)))
 
 
 def file_hash(path: str | Path) -> str:
@@ -99,8 +104,8 @@ def file_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _read(path, opt, part) -> tuple[dict, dict, int | None]:
-    """Weights, network options and scale of a checkpoint."""
+def _read(path, opt, part, remedy=OPT) -> tuple[dict, dict, dict]:
+    """Weights and network options of a checkpoint, and what else it says of itself."""
     state = read_weights(path, param_key='params_ema', part=part)
     said = read_description(path)
     key = 'network_d' if part == 'discriminator' else 'network_g'
@@ -108,13 +113,12 @@ def _read(path, opt, part) -> tuple[dict, dict, int | None]:
         options = read_options(str(opt))
         if not isinstance(options.get(key), dict):
             raise UserError(f'--opt {opt} has no {key} section, which must say what network {path} belongs to.')
-        said = network_description(options, key)
-        return state, said['network'], said.get('scale')
+        said |= network_description(options, key)
     network = said.get('network') or infer_options(state)
     if network is None:
-        raise UserError(f'{path} holds {describe_weights(state)} and does not say its options: give the option file '
-                        f'that it was trained with (or any with the right {key} section) as --opt.')
-    return state, network, said.get('scale')
+        raise UserError(f'{path} holds {describe_weights(state)} and does not say its options: '
+                        f'{remedy.format(key=key)}.')
+    return state, network, said
 
 
 def _build(options: dict, state: dict, path) -> nn.Module:

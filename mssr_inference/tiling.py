@@ -1,6 +1,7 @@
-"""A photo through a network in tiles, and the result row by row, so that memory does not grow with the photo."""
+"""A photo through a network in tiles: where it is cut, how far a tile must look, and the parts blended into a whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
 
@@ -12,6 +13,11 @@ from mssr_inference.memory import is_out_of_memory
 
 FADE = 8  # pixels on either side of a seam over which two tiles are blended
 SMALLEST = 16  # pixels; below, running out of memory is the photo's fault no more
+WIDEST = 2048  # pixels; what looks further is taken to look at the whole photo
+LEVEL = 1 / 255
+TOLERANCE = LEVEL / 4  # of a cut's influence on any pixel of the probe
+PROBES = (16, 24, 32, 48, 64, 96)  # pixels
+PROBE_SIZE = 256
 
 
 class TilePlan(NamedTuple):
@@ -61,6 +67,49 @@ class TileRunner:
         self.height, self.width, self.plan = height, width, plan
         self.most = height * width + 1  # pixels that a part may have, once memory ran out
 
+    def into(self, result: np.ndarray, progress: Callable[[int, int], None] = lambda done, total: None) -> np.ndarray:
+        """Run all tiles and blend them into a picture.
+
+        Neighbours are blended in the picture's own numbers: where they agree to rounding, so does the result.
+
+        Args:
+            result: (H * scale, W * scale, D) to fill: float32, or uint8 or uint16, for which outputs 0 to 1 become 0 to
+                the largest value, rounded. With one channel it takes the mean of the outputs.
+            progress: called after each tile with the number of tiles done and of all.
+
+        Returns:
+            ``result``.
+
+        Raises:
+            MemoryError: not even a part of a few pixels fits.
+        """
+        (rows, columns, _, fade, _), s = self.plan, self.scale
+        zone = 2 * fade * s
+        ramp = ((np.arange(zone) + 0.5) / max(zone, 1)).astype(np.float32)[:, None]
+        white = None if result.dtype == np.float32 else np.iinfo(result.dtype).max
+
+        def put(place: np.ndarray, values: np.ndarray) -> None:
+            place[...] = values if white is None else np.rint(values)
+
+        for r, (top, bottom) in enumerate(pairwise(rows)):
+            top, bottom = max(top - fade, 0) if r else top, min(bottom + fade, self.height)
+            row = result[top * s:bottom * s]
+            above = row[:zone].astype(np.float32) if r and fade else None
+            for c, (left, right) in enumerate(pairwise(columns)):
+                left, right = left - (fade if c else 0), min(right + fade, self.width)
+                tile = self.run(top, bottom, left, right).transpose(1, 2, 0)
+                tile = tile.mean(-1, keepdims=True) if result.shape[-1] == 1 else tile
+                tile = tile if white is None else tile.clip(0, 1) * np.float32(white)
+                place = row[:, left * s:right * s]
+                if c and fade:
+                    tile = tile.copy() if white is None else tile
+                    tile[:, :zone] = place[:, :zone] + (tile[:, :zone] - place[:, :zone]) * ramp
+                put(place, tile)
+                progress(r * (len(columns) - 1) + c + 1, self.plan.num_tiles)
+            if above is not None:
+                put(row[:zone], above + (row[:zone] - above) * ramp[:, None])
+        return result
+
     def run(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
         """The outputs of that part of the photo, (D, h * scale, w * scale) float32.
 
@@ -75,7 +124,7 @@ class TileRunner:
                 if not is_out_of_memory(error):
                     raise
                 if max(height, width) <= SMALLEST:
-                    raise MemoryError('memory does not hold the smallest tile') from error
+                    raise MemoryError('memory does not hold even the smallest tile of it') from error
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             self.most = height * width
@@ -87,61 +136,84 @@ class TileRunner:
         parts = [self.run(top, bottom, left, middle), self.run(top, bottom, middle, right)]
         return np.concatenate(parts, axis=2)
 
+    @torch.inference_mode()
     def _run(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
-        (y0, y1), (x0, x1) = self._widened(top, bottom, self.height), self._widened(left, right, self.width)
-        with torch.inference_mode():
-            output = self.function(self.read(y0, y1, x0, x1))[0]
-            s = self.scale
-            output = output[:, (top - y0) * s:(bottom - y0) * s, (left - x0) * s:(right - x0) * s]
-            return output.float().cpu().numpy()
+        def widened(start: int, end: int, length: int) -> tuple[int, int]:
+            reach, multiple = self.plan.reach, self.plan.multiple
+            return max(0, (start - reach) // multiple * multiple), min(length, -(-(end + reach) // multiple) * multiple)
 
-    def _widened(self, start: int, end: int, length: int) -> tuple[int, int]:
-        multiple = self.plan.multiple
-        start = max(0, (start - self.plan.reach) // multiple * multiple)
-        return start, min(length, -(-(end + self.plan.reach) // multiple) * multiple)
+        (y0, y1), (x0, x1), s = widened(top, bottom, self.height), widened(left, right, self.width), self.scale
+        output = self.function(self.read(y0, y1, x0, x1))[0]
+        output = output[:, (top - y0) * s:(bottom - y0) * s, (left - x0) * s:(right - x0) * s]
+        return output.float().cpu().numpy()
 
 
-def stream_rows(runner: TileRunner, on_tile: Callable[[], None] = lambda: None
-                ) -> Iterator[tuple[int, list[tuple[int, np.ndarray]]]]:
-    """Run all tiles and yield finished output rows from top to bottom.
+# --- how far a network looks: what a tile must see around itself to be what it is within the whole photo ----------
 
-    Yields:
-        First output row, and tiles: each tile is (first output column, (D, h, w) float32); side by side they fill the
-        rows, without gap or overlap. The tiles come as a generator, so that the caller can quantise one before the
-        next is computed.
+
+@torch.inference_mode()
+def exact_reach(function: Callable[[Tensor], Tensor], multiple: int = 1, device: torch.device | str = 'cpu',
+                widest: int = WIDEST) -> int | None:
+    """Largest distance in input pixels at which an input still enters an output, or None beyond ``widest``.
+
+    Not a number, put into some columns of a narrow strip, spreads exactly as far as the network looks: no arithmetic
+    gets rid of it. Attention over the whole image has no reach.
+
+    Args:
+        function: (1, 3, H, W) to (1, C, H * r, W * r) for a fixed ratio r, above or below 1.
+        multiple: of the columns at which tiles may begin and end.
+        device: where ``function`` computes.
+        widest: where the search ends.
     """
-    plan, s = runner.plan, runner.scale
-    rows, columns, fade = plan.rows, plan.columns, plan.fade
-    ramp = ((np.arange(2 * fade * s) + 0.5) / max(2 * fade * s, 1)).astype(np.float32)
-    below: np.ndarray | None = None  # the rows that the tile row above left to be blended
-    for r in range(len(rows) - 1):
-        first_row, last_row = r == 0, r == len(rows) - 2
-        top = rows[r] - (0 if first_row else fade)
-        bottom = rows[r + 1] + (0 if last_row else fade)
-        above, below = below, None
+    half = -(-32 // multiple) * multiple
+    while half <= 2 * widest:
+        strip = torch.full((1, 3, max(multiple, 4), 2 * half), 0.5, device=device)
+        strip[..., half:half + multiple] = torch.nan
+        spread = function(strip)[0].isnan().any(0).any(0)
+        ratio = len(spread) / (2 * half)
+        first, last = (int(spread.nonzero()[k]) for k in (0, -1))
+        if first > 0 and last < len(spread) - 1:
+            left = half - int(first / ratio)
+            right = -int(-(last + 1) // ratio) - half - multiple
+            return max(left, right, 0)
+        half *= 2
+    return None
 
-        def tiles(top=top, bottom=bottom, above=above, blend_below=fade > 0 and not last_row):
-            nonlocal below
-            beside = None  # the columns that the tile to the left left to be blended
-            for c in range(len(columns) - 1):
-                first, last = c == 0, c == len(columns) - 2
-                left = columns[c] - (0 if first else fade)
-                output = runner.run(top, bottom, left, columns[c + 1] + (0 if last else fade)).copy()
-                if beside is not None:
-                    zone = output[:, :, :len(ramp)]
-                    zone += (beside - zone) * ramp[::-1]
-                if fade and not last:
-                    beside, output = output[:, :, -len(ramp):].copy(), output[:, :, :-len(ramp)]
-                place = slice(left * s, left * s + output.shape[2])
-                if above is not None:
-                    zone = output[:, :len(ramp)]
-                    zone += (above[:, :, place] - zone) * ramp[::-1, None]
-                if blend_below:
-                    if below is None:
-                        below = np.empty((len(output), len(ramp), runner.width * s), np.float32)
-                    below[:, :, place] = output[:, -len(ramp):]
-                    output = output[:, :-len(ramp)]
-                yield place.start, output
-                on_tile()
 
-        yield top * s, tiles()
+@torch.inference_mode()
+def practical_reach(function: Callable[[Tensor], Tensor], exact: int | None, multiple: int = 1,
+                    device: torch.device | str = 'cpu') -> int:
+    """A distance at which cutting the photo changes no output by as much as one 8-bit level.
+
+    Deep residual networks look hundreds of pixels far on paper, and use a few dozen. The distance is found by cutting
+    a test picture nearer and nearer to where the outputs are compared (a quarter level is allowed), and then made half
+    as long again. A network that really looks far keeps its ``exact`` reach.
+
+    Args:
+        function: (1, 3, H, W) to outputs in [0, 1], as for :func:`exact_reach`.
+        exact: what :func:`exact_reach` says; None, where it found no end, gives the longest distance that is tried.
+    """
+    if exact is not None and exact <= PROBES[1]:
+        return exact
+    picture = _test_picture(PROBE_SIZE).to(device)
+    middle = PROBE_SIZE // 2
+    whole = function(picture)
+    ratio = whole.shape[-1] / PROBE_SIZE
+    rest = int(middle * ratio)
+    for distance in PROBES:
+        start = (middle - distance) // multiple * multiple
+        cut = function(picture[..., start:, start:])
+        if (cut[..., -rest:, -rest:] - whole[..., -rest:, -rest:]).abs().max() <= TOLERANCE:
+            safe = distance + distance // 2
+            return safe if exact is None else min(safe, exact)
+    return PROBES[-1] if exact is None else exact
+
+
+def _test_picture(size: int) -> Tensor:
+    """(1, 3, size, size): slopes, hard edges and noise, the same each time."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 3, size, size, generator=generator)
+    blocks = torch.rand(1, 3, size // 16, size // 16, generator=generator).repeat_interleave(16, -1)
+    blocks = blocks.repeat_interleave(16, -2)
+    slope = torch.linspace(0, 1, size).expand(1, 3, size, size)
+    return torch.where(noise[:, :1] < 0.5, blocks, (slope + noise) / 2)

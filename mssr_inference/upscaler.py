@@ -1,23 +1,38 @@
 """An SR network as a function on pixels: precision, self-ensemble, colour lock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import lcm
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.memory_use import to_channels_last
 from mssr_compat.errors import UserError
-from mssr_inference.memory import budget, bytes_per_pixel
+from mssr_inference.memory import tile_budget
 from mssr_inference.networks import Loaded
-from mssr_inference.reach import exact_reach, practical_reach
-from mssr_inference.tiling import FADE, TilePlan, plan_tiles
+from mssr_inference.picture_files import Picture
+from mssr_inference.tiling import FADE, TilePlan, TileRunner, exact_reach, plan_tiles, practical_reach
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 LOCK_SIGMA = 4.0  # LR pixels: what the colour lock takes for low frequencies
+OVERHEAD = 2.5  # memory beside the input and the output of the widest layer
+
+
+class Tiling(NamedTuple):
+    """How photos are cut: arguments of :meth:`Upscaler.plan`."""
+
+    tile: int | None = None
+    overlap: int | str = 'auto'
+    memory: int | None = None
+
+
+BY_MEMORY = Tiling()
 
 
 @dataclass
@@ -52,6 +67,24 @@ class Upscaler:
         output = self._self_ensemble(lq) if self.self_ensemble else self._network(lq)
         return lock_color(output, lq, self.scale) if self.color_lock else output
 
+    def upscaled(self, picture: Picture, tiling: Tiling = BY_MEMORY, dtype: type = np.uint8,
+                 progress: Callable[[int, int], None] = lambda done, total: None) -> np.ndarray:
+        """A photo's pixels without alpha, upscaled: (H * scale, W * scale, 3), or 1 for gray, in all bits of ``dtype``.
+
+        Args:
+            picture: the photo.
+            tiling: how it is cut; by default to fit into free memory.
+            dtype: uint8 or uint16.
+            progress: called after each tile with the number of tiles done and of all.
+
+        Raises:
+            MemoryError: memory does not hold even the smallest tile.
+        """
+        (height, width), s = picture.size, self.scale
+        result = np.empty((height * s, width * s, 1 if picture.is_gray else 3), dtype)
+        plan = self.plan(height, width, *tiling)
+        return TileRunner(self, s, picture.part, height, width, plan).into(result, progress)
+
     def _network(self, lq: Tensor) -> Tensor:
         dtype = PRECISIONS[self.precision]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
@@ -73,13 +106,15 @@ class Upscaler:
 
     @cached_property
     def practical_reach(self) -> int:
-        """How far an output depends on the photo by a noticeable amount (:func:`reach.practical_reach`)."""
+        """How far an output depends on the photo by a noticeable amount (:func:`tiling.practical_reach`)."""
         return practical_reach(self._float(), self.exact_reach, self.multiple, self.device)
 
     @cached_property
     def bytes_per_pixel(self) -> int:
-        """About how much memory each LR pixel of a tile needs."""
-        return bytes_per_pixel(self, self.loaded.net, self.device)
+        """Bytes that a tile needs for each LR pixel, about: the widest convolution's input and output at HR size."""
+        widths = [min(layer.in_channels, layer.out_channels) for layer in self.loaded.net.modules()
+                  if isinstance(layer, nn.Conv2d)]
+        return int(OVERHEAD * 2 * 4 * self.scale**2 * max([3, *widths]))
 
     def plan(self, height: int, width: int, tile: int | None = None, overlap: int | str = 'auto',
              memory: int | None = None) -> TilePlan:
@@ -98,7 +133,7 @@ class Upscaler:
         if tile == 0:
             return plan_tiles(height, width, None, 0)
         if tile is None:
-            pixels = (budget(self.device) if memory is None else memory) // self.bytes_per_pixel
+            pixels = (tile_budget(self.device) if memory is None else memory) // self.bytes_per_pixel
             if height * width <= pixels:
                 return plan_tiles(height, width, None, 0)
         reach = self._overlap(overlap)

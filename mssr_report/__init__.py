@@ -1,8 +1,7 @@
 """``report.py``: what an experiment did, as one HTML page that needs nothing else.
 
-``experiment`` and ``training_log`` read what is on disk; ``evidence`` finds pictures or makes them; ``charts`` and
-``markup`` draw; ``verdict``, ``overview``, ``progress``, ``generator`` and ``branches`` are the sections; ``page`` puts
-them together.
+``experiment`` reads what is on disk; ``evidence`` finds pictures or makes them; ``verdict`` judges; ``sections`` and
+``charts`` make what ``report.html`` shows; ``html_report`` puts it together.
 """
 
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import)

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
 from mssr_compat.errors import UserError
+from mssr_data.photo_pool import read_photos
+from mssr_degradation.file_coding import build_coding
+from mssr_inference.networks import load_generator, load_upscaler
 from mssr_metric.degradation_figures import Figures
 from mssr_monitor.experiment_record import read_pictures
+from mssr_monitor.generator_study import GeneratorStudy
+from mssr_monitor.pictures import as_arrays
 from mssr_report.experiment import Experiment
 
 SR_PHOTOS, SR_SIDE = 3, 96  # LR photos, and pixels a side, that are super-resolved for a run without validation
@@ -31,52 +35,32 @@ def find_evidence(experiment: Experiment) -> tuple[Evidence | None, str]:
     """Pictures, or None and a sentence that says why there are none."""
     if experiment.stage is None:
         return None, 'There are no pictures: this model is of neither stage.'
-    stage = 'degradation' if experiment.stage == 1 else 'branches'
-    kept = read_pictures(experiment.folder, stage)
+    kept = read_pictures(experiment.folder, 'degradation' if experiment.stage == 1 else 'branches')
     if kept is not None and NEEDED[experiment.stage] <= kept.keys():
         last = experiment.validations[-1]['iter'] if experiment.validations else 'the last validation'
         return Evidence(kept, f'Pictures of the validation at iteration {last}.'), ''
     if experiment.checkpoint is None:
         return None, 'There are no pictures yet: the run has neither been validated nor saved a checkpoint.'
     try:
-        make = _degrade if experiment.stage == 1 else _restore
-        pictures, figures = make(experiment)
+        pictures, figures = (_degrade if experiment.stage == 1 else _restore)(experiment)
     except (UserError, OSError, KeyError, RuntimeError) as error:
         return None, (f'There are no pictures: no validation kept any, and they cannot be made from '
                       f'{experiment.checkpoint.name}, because {str(error).strip() or type(error).__name__}')
-    return Evidence(pictures, f'Pictures made for this report with {experiment.checkpoint.name}: no validation '
-                              'kept any.', figures), ''
+    return Evidence(as_arrays(pictures), f'Pictures made for this report with {experiment.checkpoint.name}: no '
+                                         'validation kept any.', figures), ''
 
 
-def _degrade(experiment: Experiment):
-    from mssr_degradation.file_coding import build_coding
-    from mssr_inference.networks import load_generator
-    from mssr_monitor.generator_study import GeneratorStudy
-    from mssr_monitor.pictures import as_arrays
-
-    options = experiment.options
-    net = load_generator(experiment.checkpoint).net
-    data = options['datasets']['train']
+def _degrade(experiment: Experiment) -> tuple[dict, Figures]:
+    data, options = experiment.options['datasets']['train'], experiment.options
     coding = build_coding(options['train'].get('lq_jpeg'), data, torch.device('cpu'))
-    figures, pictures = GeneratorStudy(data, options['scale']).run(net, coding)
-    return as_arrays(pictures), figures
+    figures, pictures = GeneratorStudy(data, options['scale']).run(load_generator(experiment.checkpoint).net, coding)
+    return pictures, figures
 
 
 @torch.no_grad()
-def _restore(experiment: Experiment):
-    from mssr_data.photo_pool import read_photos
-    from mssr_inference.networks import load_upscaler
-    from mssr_monitor.pictures import as_arrays
-
-    net = load_upscaler(experiment.checkpoint).net
-    pictures = {}
+def _restore(experiment: Experiment) -> tuple[dict, None]:
+    net, pictures = load_upscaler(experiment.checkpoint).net, {}
     photos = read_photos(experiment.options['datasets']['train'], 'lq', SR_PHOTOS, SR_SIDE, smallest=8)
     for k, lq in enumerate(photos):
         pictures |= {f'lq_{k}': lq, f'branches_{k}': net(lq[None], all_branches=True)[:, 0]}
-    return as_arrays(pictures), None
-
-
-def enlarged(lq: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An LR photo, (3, h, w) uint8, interpolated (bicubic) to (3, *size): what is there without super-resolution."""
-    wide = interpolate(torch.from_numpy(lq)[None].float(), size, mode='bicubic', align_corners=False)
-    return wide[0].clamp(0, 255).round().to(torch.uint8).numpy()
+    return pictures, None

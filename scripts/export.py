@@ -24,18 +24,17 @@ import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError
-from mssr_inference.device import choose_device
+from mssr_inference.command_line import choose_device
 from mssr_inference.export import (
-    Clamped,
     Mean,
     averaged_state,
     branch_state,
     check_with_onnxruntime,
     check_with_spandrel,
+    measure_gap,
     write_onnx,
     write_weights,
 )
-from mssr_inference.gap import measure_gap
 from mssr_inference.networks import Loaded, load_upscaler
 from mssr_inference.upscaler import Upscaler
 
@@ -75,7 +74,7 @@ def export(args: argparse.Namespace) -> bool:
                                   loaded.scale):
             print(f'{path}: {check_with_spandrel(path, net.branches[k], loaded.scale)}')
         if not args.no_onnx:
-            complete &= export_onnx(args.output / f'{name}.onnx', Clamped(net.branches[k]), net.multiples[k])
+            complete &= export_onnx(args.output / f'{name}.onnx', Mean([net.branches[k]]), net.multiples[k])
     if not args.no_onnx:
         complete &= export_onnx(args.output / 'ensemble.onnx', Mean(net.branches), lcm(*net.multiples))
     state = averaged_state(loaded)

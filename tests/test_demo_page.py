@@ -11,10 +11,11 @@ from PIL import Image
 import demo
 from data_tools import write_photo
 from inference_tools import generator_checkpoint, picture, sr_checkpoint
-from mssr_arch import WaveletDiscriminator
+from mssr_arch import SREnsemble, WaveletDiscriminator
 from mssr_compat.errors import UserError
-from mssr_inference.page import MOST_DRAWS, Page, build_page, launch
-from mssr_inference.picture import read_picture
+from mssr_data.decoding import decode_image, to_rgb8
+from mssr_inference.picture_files import read_picture
+from mssr_inference.web_page import MOST_DRAWS, Page, build_page, launch
 
 
 @pytest.fixture(scope='module')
@@ -41,6 +42,16 @@ def test_odd_photos_are_shown(page, tmp_path):
         before, after, file = page.upscale(str(tmp_path / f'{name}.png'), 'sr', False, False, str(tmp_path))
         assert before.mode == after.mode == 'RGB'
     assert read_picture(file).alpha is not None
+
+
+def test_16_bits_are_rounded_as_in_training(page, tmp_path):
+    deep = picture(9, 8, 3, np.uint16)
+    cv2.imwrite(str(tmp_path / 'd.png'), deep)
+    found = read_picture(tmp_path / 'd.png').rgb8()
+    assert np.array_equal(found, to_rgb8(decode_image((tmp_path / 'd.png').read_bytes(), 'd.png')))
+    assert np.array_equal(found, np.rint(deep[..., ::-1] / 257))
+    before, after, file = page.upscale(str(tmp_path / 'd.png'), 'sr', False, False, str(tmp_path))
+    assert np.array_equal(np.asarray(after), np.rint(read_picture(file).pixels / 257))
 
 
 def test_draws_differ_and_have_a_limit(page, tmp_path):
@@ -80,6 +91,15 @@ def test_weights_say_what_they_are(tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     assert demo.main([str(tmp_path / 'empty')]) == 2
     assert 'holds no checkpoint' in capsys.readouterr().err
+
+
+def test_unknown_weights_are_refused_without_options_that_the_page_lacks(tmp_path, capsys):
+    net = SREnsemble([{'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1, 'upscale': 2}])
+    torch.save(net.branches[0].state_dict(), tmp_path / 'net.pth')
+    assert demo.main([str(tmp_path / 'net.pth')]) == 2
+    message = capsys.readouterr().err
+    assert 'net.pth holds an MSRResNet' in message and 'scripts/export.py' in message
+    assert '--opt' not in message
 
 
 def chromium():

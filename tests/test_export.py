@@ -14,16 +14,16 @@ from mssr_arch import SREnsemble
 from mssr_compat.checkpoint import read_description, read_weights
 from mssr_compat.errors import UserError
 from mssr_inference.export import (
-    Clamped,
     Mean,
     averaged_state,
     branch_state,
     check_with_onnxruntime,
     check_with_spandrel,
+    measure_gap,
+    psnr,
     write_onnx,
     write_weights,
 )
-from mssr_inference.gap import measure_gap, psnr
 from mssr_inference.networks import Loaded, load_upscaler
 from mssr_inference.upscaler import Upscaler
 from scripts import export
@@ -92,7 +92,7 @@ def test_onnx_of_the_ensemble_takes_any_size(tmp_path, runtime):
 @pytest.mark.slow
 def test_onnx_of_windows_is_no_file_rather_than_a_wrong_one(tmp_path, runtime):
     """The exporter takes the attention mask of one size for all; that must not pass."""
-    net = Clamped(enliven(SREnsemble([SWINIR])).branches[0])
+    net = Mean(enliven(SREnsemble([SWINIR])).branches)
     with pytest.raises(UserError, match=r's\.onnx'):
         write_onnx(tmp_path / 's.onnx', net, 8)
         check_with_onnxruntime(tmp_path / 's.onnx', net, 8)

@@ -3,6 +3,7 @@
 import io
 import os
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,12 +17,12 @@ from inference_tools import ENSEMBLE, TINY_RRDB, enliven, picture, save, sr_chec
 from mssr_arch import SREnsemble
 from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError
-from mssr_inference.inputs import list_jobs
+from mssr_inference import upscale_files
+from mssr_inference.memory import GIB, free_on_cpu
 from mssr_inference.networks import load_upscaler
-from mssr_inference.picture import read_picture
-from mssr_inference.upscaler import Upscaler
-from mssr_inference.upscaling import Tiling, enlarged, upscale_file
-from mssr_inference.writers import Layout, write_picture
+from mssr_inference.picture_files import decoded_bytes, read_picture, write_picture
+from mssr_inference.upscale_files import largest_result, list_jobs, upscale_file
+from mssr_inference.upscaler import Tiling, Upscaler
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
@@ -71,8 +72,7 @@ def test_exif_orientation_is_applied_once(tmp_path, orientation, deep):
     Image.fromarray(pixels).save(tmp_path / 'p.png', exif=exif)
     upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / 'p.png')))
     if deep:  # the same picture with 16 bits, put together from its chunks
-        layout = Layout('PNG', 5, 8, 3, np.dtype(np.uint16), exif=exif.tobytes())
-        write_picture(tmp_path / 'p.png', layout, iter([pixels.astype(np.uint16) * 257]))
+        write_picture(tmp_path / 'p.png', pixels.astype(np.uint16) * 257, 'PNG', exif=exif.tobytes())
         upright = upright.astype(np.uint16) * 257
     found = read_picture(tmp_path / 'p.png')
     assert np.array_equal(found.pixels, upright)
@@ -118,70 +118,78 @@ def test_damaged_files_are_named(tmp_path, damage):
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def rows_of(pixels, cuts):
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    return (pixels[a:b] for a, b in zip([0, *cuts], [*cuts, len(pixels)], strict=True))
-
-
 @pytest.mark.parametrize('channels', [1, 2, 3, 4])
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
 @pytest.mark.parametrize('format', ['PNG', 'TIFF'])
 def test_lossless_formats_keep_every_pixel(tmp_path, format, dtype, channels):
     pixels = picture(150, 37, channels, dtype)
-    layout = Layout(format, 150, 37, channels, np.dtype(dtype), icc=SRGB if channels > 2 else None)
-    write_picture(tmp_path / 'p', layout, rows_of(pixels, (1, 70, 140)))
+    icc = SRGB if channels > 2 else None
+    write_picture(tmp_path / 'p', pixels, format, icc)
     found = read_picture(tmp_path / 'p')
-    assert found.icc == layout.icc
+    assert found.icc == icc
     values = found.pixels if found.alpha is None else np.dstack([found.pixels, found.alpha])
-    if format == 'TIFF' and dtype is np.uint16 and channels == 2:
+    assert decoded_bytes(tmp_path / 'p') == (150 * 37, values.nbytes)
+    if dtype is np.uint16 and channels == 2:
         values = values[..., 2:]  # stored as colour
     assert np.array_equal(values, pixels)
 
 
 @pytest.mark.parametrize('size', [(300, 50), (128, 16), (129, 1), (1, 300)])
 @pytest.mark.parametrize('channels', [1, 3])
-def test_jpeg_in_strips_decodes_as_jpeg_in_one_piece(tmp_path, size, channels):
-    pixels = picture(*size, channels)
-    layout = Layout('JPEG', *size, channels, np.dtype(np.uint8), icc=SRGB if channels == 3 else None, quality=90)
-    write_picture(tmp_path / 'p.jpg', layout, rows_of(pixels, (size[0] // 3,)))
+def test_jpeg_has_the_quality_asked_for(tmp_path, size, channels):
+    pixels, icc = picture(*size, channels), SRGB if channels == 3 else None
+    write_picture(tmp_path / 'p.jpg', pixels, 'JPEG', icc, quality=90)
     whole = io.BytesIO()
     Image.fromarray(pixels).save(whole, 'JPEG', quality=90)
     with Image.open(tmp_path / 'p.jpg') as image, Image.open(whole) as reference:
-        assert image.info.get('icc_profile') == layout.icc
+        assert image.info.get('icc_profile') == icc
         assert np.array_equal(np.asarray(image), np.asarray(reference))
     assert cv2.imread(str(tmp_path / 'p.jpg')) is not None  # a decoder that is stricter about markers
 
 
-def test_an_interrupted_writing_leaves_the_old_file(tmp_path):
-    def rows():
-        yield np.zeros((1, 4, 3), np.uint8)
+@pytest.mark.parametrize('format, dtype', [
+    ('PNG', np.uint8), ('PNG', np.uint16), ('JPEG', np.uint8), ('TIFF', np.uint16), ('WEBP', np.uint8)])
+def test_an_interrupted_writing_leaves_the_old_file(tmp_path, monkeypatch, format, dtype):
+    def interrupted(path, *_, **__):
+        if isinstance(path, os.PathLike):
+            path.write_bytes(b'half')
         raise KeyboardInterrupt
 
-    for format in ('PNG', 'JPEG', 'TIFF', 'WEBP'):
-        (tmp_path / 'p').write_bytes(b'old')
-        with pytest.raises(KeyboardInterrupt):
-            write_picture(tmp_path / 'p', Layout(format, 2, 4, 3, np.dtype(np.uint8)), rows())
-        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b'old']
+    monkeypatch.setattr(Image.Image, 'save', lambda image, *args, **options: interrupted(*args))
+    monkeypatch.setattr('tifffile.imwrite', interrupted)
+    monkeypatch.setattr(cv2, 'imencode', interrupted)
+    (tmp_path / 'p').write_bytes(b'old')
+    with pytest.raises(KeyboardInterrupt):
+        write_picture(tmp_path / 'p', np.zeros((2, 4, 3), dtype), format)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b'old']
 
 
-def test_png_is_what_the_standard_says(tmp_path):
-    """Checksums are right and the pixel data are one zlib stream."""
-    pixels = picture(40, 11)
-    write_picture(tmp_path / 'p.png', Layout('PNG', 40, 11, 3, np.dtype(np.uint8)), rows_of(pixels, (13,)))
-    data, place, packed = (tmp_path / 'p.png').read_bytes(), 8, b''
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_png_is_what_the_standard_says(tmp_path, dtype):
+    """Checksums are right, metadata stand before the pixels, and the pixel data are one zlib stream."""
+    exif = Image.Exif()
+    exif[0x010F] = 'Maker'
+    write_picture(tmp_path / 'p.png', picture(40, 11, 3, dtype), 'PNG', SRGB, exif.tobytes())
+    data, place, packed, names = (tmp_path / 'p.png').read_bytes(), 8, b'', []
     while place < len(data):
         length, name = int.from_bytes(data[place:place + 4], 'big'), data[place + 4:place + 8]
         body = data[place + 8:place + 8 + length]
         assert int.from_bytes(data[place + 8 + length:place + 12 + length], 'big') == zlib.crc32(name + body)
         packed += body if name == b'IDAT' else b''
         place += 12 + length
-    assert len(zlib.decompress(packed)) == 40 * (1 + 33)
+        names.append(name)
+    assert names[0] == b'IHDR' and names[-1] == b'IEND'
+    assert max(names.index(b'iCCP'), names.index(b'eXIf')) < names.index(b'IDAT')
+    assert len(zlib.decompress(packed)) == 40 * (1 + 33 * np.dtype(dtype).itemsize)
+    with Image.open(tmp_path / 'p.png') as image:
+        assert image.info['icc_profile'] == SRGB
+        assert image.getexif()[0x010F] == 'Maker'
 
 
 def test_a_format_that_is_too_small_is_refused(tmp_path):
     for format, side in (('WEBP', 16384), ('JPEG', 65536)):
         with pytest.raises(CorruptImageError, match=f'1 x {side} pixels.*PNG or TIFF'):
-            write_picture(tmp_path / 'p', Layout(format, side, 1, 3, np.dtype(np.uint8)), iter(()))
+            write_picture(tmp_path / 'p', np.zeros((side, 1, 3), np.uint8), format)
 
 
 # --- upscaling ----------------------------------------------------------------------------------------------------
@@ -221,11 +229,19 @@ def test_alpha_is_enlarged_and_kept_where_there_is_room(tmp_path, up):
     assert read_picture(tmp_path / 'out').alpha is None
 
 
-def test_enlarging_in_windows_leaves_no_seam():
-    values = picture(13, 19, 1)
-    whole = enlarged(values, 4, 0, 52, 0, 76)
-    parts = [[enlarged(values, 4, a, b, c, d) for c, d in ((0, 12), (12, 76))] for a, b in ((0, 28), (28, 52))]
-    assert np.allclose(np.block(parts), whole, atol=1e-3)
+def test_results_that_memory_cannot_hold_are_refused_before_they_are_computed(tmp_path, up, monkeypatch):
+    for name, dtype in (('a.png', np.uint8), ('b.png', np.uint16)):
+        write_picture(tmp_path / name, picture(20, 30, 4, dtype), 'PNG')
+    jobs = list_jobs(str(tmp_path), str(tmp_path / 'out'))
+    num_bytes = 3 * 80 * 120 * 4 * 2
+    assert 'largest result has 9,600 pixels and takes up to 0 MiB' in largest_result(jobs, 4)
+    monkeypatch.setattr(upscale_files, 'free_on_cpu', lambda: num_bytes - 1)
+    failures = upscale_files.upscale_all(up, jobs, Tiling(), show_progress=False)
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['a.png']
+    assert failures == [(tmp_path / 'b.png', 'its result of 120 x 80 pixels takes 0 MiB of memory, but 0 MiB are '
+                                             'free: cut the photo into parts')]
+    monkeypatch.setattr(upscale_files, 'free_on_cpu', lambda: num_bytes)
+    assert not upscale_files.upscale_all(up, jobs, Tiling(), show_progress=False)
 
 
 def test_profile_and_exif_are_kept(tmp_path, up):
@@ -287,6 +303,12 @@ def test_other_networks_take_their_options_from_yaml(tmp_path):
     (tmp_path / 'x.yml').write_text('name: x')
     with pytest.raises(UserError, match='no network_g'):
         load_upscaler(tmp_path / 'net.pth', tmp_path / 'x.yml')
+
+
+def test_an_experiment_stands_for_its_newest_weights(tmp_path):
+    (tmp_path / 'models').mkdir()
+    sr_checkpoint(tmp_path / 'models').rename(tmp_path / 'models' / 'net_g_latest.pth')
+    assert load_upscaler(tmp_path / 'latest').sha256 == load_upscaler(tmp_path / 'models' / 'net_g_latest.pth').sha256
 
 
 def test_a_generator_is_no_upscaler(tmp_path):
@@ -353,6 +375,33 @@ def test_mistakes_end_with_2_and_one_sentence(tmp_path, checkpoint, capsys):
         assert len(message.strip().splitlines()) == 1
     with pytest.raises(SystemExit, match='2'):
         run(checkpoint, '-i', tmp_path / 'p', '--tile', '-4')
+
+
+def test_pages_of_files_count_as_free_memory(monkeypatch):
+    files = {'/proc/meminfo': 'MemTotal: 9 kB\nMemAvailable: 8388608 kB\n', '/sys/fs/cgroup/memory.max': f'{4 * GIB}\n',
+             '/sys/fs/cgroup/memory.current': f'{3 * GIB}\n',
+             '/sys/fs/cgroup/memory.stat': f'anon 7\ninactive_file {GIB}\nactive_file {GIB // 2}\n'}
+
+    def read_text(path):
+        if str(path) not in files:
+            raise FileNotFoundError(path)
+        return files[str(path)]
+
+    monkeypatch.setattr(Path, 'read_text', read_text)
+    assert free_on_cpu() == 2.5 * GIB
+    files['/sys/fs/cgroup/memory.max'] = 'max\n'
+    assert free_on_cpu() == 8 * GIB
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, capsys, value):
+    net = enliven(SREnsemble(ENSEMBLE['branches']))
+    net.branches[1].conv_body.weight.data[0, 0, 0, 0] = value
+    write_photo(tmp_path / 'p' / 'a.png', picture(4, 5))
+    assert run(save(tmp_path / 'net.pth', net, ENSEMBLE), '-i', tmp_path / 'p', '-o', tmp_path / 'out') == 2
+    message = capsys.readouterr().err
+    assert 'net.pth' in message and 'branches.1.conv_body.weight' in message
+    assert not (tmp_path / 'out').exists()
 
 
 def test_names_do_not_collide_and_photos_are_safe(tmp_path):

@@ -11,8 +11,7 @@ from inference_tools import TINY_RRDB, enliven
 from mssr_arch import DegradationHAN, DeResnet, SREnsemble
 from mssr_compat.errors import UserError
 from mssr_inference.networks import Loaded
-from mssr_inference.reach import exact_reach
-from mssr_inference.tiling import FADE, TileRunner, plan_tiles, stream_rows
+from mssr_inference.tiling import FADE, TileRunner, exact_reach, plan_tiles
 from mssr_inference.upscaler import Upscaler, lock_color
 
 CPU = torch.device('cpu')
@@ -26,20 +25,14 @@ def upscaler(*branches, **options):
 
 
 def assemble(function, scale, image, plan):
-    """All tiles put together; every output pixel must come exactly once."""
+    """All tiles put together, (3, H, W)."""
     height, width = image.shape[-2:]
     runner = TileRunner(function, scale, lambda y0, y1, x0, x1: image[..., y0:y1, x0:x1], height, width, plan)
-    whole = None
-    for top, tiles in stream_rows(runner):
-        for left, tile in tiles:
-            if whole is None:
-                whole = np.full((len(tile), height * scale, width * scale), np.nan, np.float32)
-            place = whole[:, top:top + tile.shape[1], left:left + tile.shape[2]]
-            assert place.shape == tile.shape
-            assert np.isnan(place).all()
-            place[:] = tile
+    tiles = []
+    whole = runner.into(np.full((height * scale, width * scale, 3), np.nan, np.float32), lambda *at: tiles.append(at))
     assert not np.isnan(whole).any()
-    return whole
+    assert tiles == [(k + 1, plan.num_tiles) for k in range(plan.num_tiles)]
+    return whole.transpose(2, 0, 1)
 
 
 @pytest.mark.parametrize('kernel', [1, 3, 7])

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,11 +20,11 @@ import report
 from mssr_compat.errors import UserError
 from mssr_monitor.experiment_record import read_pictures, write_pictures
 from mssr_report.charts import Line, bar_chart, line_chart
-from mssr_report.experiment import read_experiment
-from mssr_report.markup import data_uri, exact, number, short_path, text
-from mssr_report.page import STYLE, build_page
-from mssr_report.training_log import read_logs
+from mssr_report.experiment import read_experiment, read_logs
+from mssr_report.formats import data_uri, exact, number, short_path, text
+from mssr_report.html_report import build_page
 
+ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 VOID = {'meta', 'link', 'img', 'input', 'br'}
 
@@ -420,7 +421,8 @@ def test_a_browser_shows_the_page_offline(runs, tmp_path, name):  # noqa: F811
 def test_a_browser_cuts_no_tick(tmp_path):
     charts = ''.join(line_chart([Line('a', [(0, low), (last, high)])], 'iteration', 'y (levels)')
                      for last, low, high in ((1000, 0, 1), (90000, 1e-7, 9e-7), (1000000, -90000, 90000)))
-    page = f'<meta charset="utf-8"><style>{STYLE}</style><body>{charts}{PROBE}'
+    style = re.search('<style>.*</style>', (ROOT / 'mssr_report' / 'report.html').read_text(), re.DOTALL)[0]
+    page = f'<meta charset="utf-8">{style}<body>{charts}{PROBE}'
     probe = json.loads(re.search('data-probe="([^"]*)"', browse(tmp_path, page, 1200, '--dump-dom').stdout)[1]
                        .replace('&quot;', '"'))
     assert probe['cut'] == [] and probe['crossed'] == []

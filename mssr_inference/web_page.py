@@ -5,7 +5,6 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -14,9 +13,9 @@ from mssr_data.decoding import CorruptImageError
 from mssr_inference.degrader import Degrader
 from mssr_inference.memory import is_out_of_memory
 from mssr_inference.networks import load_generator, load_upscaler
-from mssr_inference.picture import Picture, read_picture
+from mssr_inference.picture_files import Picture, read_picture
+from mssr_inference.upscale_files import upscale_file
 from mssr_inference.upscaler import Upscaler
-from mssr_inference.upscaling import upscale_file
 
 MOST_DRAWS = 8
 MOST_BYTES = '32mb'  # of an uploaded file
@@ -56,14 +55,14 @@ class Page:
             upscale_file(upscaler, file, target, 'PNG')
         except Exception as error:
             raise self._explained(error) from error
-        after = Image.open(target).convert('RGB') if picture.white == 255 else _shown(read_picture(target))
-        return _shown(picture).resize(after.size, Image.Resampling.BICUBIC), after, str(target)
+        after = Image.fromarray(read_picture(target).rgb8())
+        return Image.fromarray(picture.rgb8()).resize(after.size, Image.Resampling.BICUBIC), after, str(target)
 
     def draw(self, file: str | None, name: str, draws: int, seed: int) -> list[tuple[Image.Image, str]]:
         """Draws of a learned degradation of an HR photo, with captions; errors as for :meth:`upscale`."""
         picture = self._read(file)
         degrader = Degrader(self.load_generator(name), self.device)
-        photo = np.asarray(_shown(picture))
+        photo = picture.rgb8()
         s = degrader.scale
         photo = photo[:photo.shape[0] // s * s, :photo.shape[1] // s * s]
         if not photo.size:
@@ -85,7 +84,7 @@ class Page:
             raise UserError('this file is no photo that can be read') from error
         if width * height > self.max_pixels:
             raise UserError(f'the photo has {width} x {height} pixels; here at most {self.max_pixels:,} are taken, '
-                            'while inference.py takes any size')
+                            'while inference.py takes larger ones')
         try:
             return read_picture(file)
         except CorruptImageError as error:
@@ -94,12 +93,6 @@ class Page:
     @staticmethod
     def _explained(error: Exception) -> Exception:
         return UserError('memory does not hold this photo; take a smaller one') if is_out_of_memory(error) else error
-
-
-def _shown(picture: Picture) -> Image.Image:
-    """A photo as 8-bit RGB, without alpha."""
-    pixels = picture.pixels if picture.white == 255 else (picture.pixels // 257).astype(np.uint8)
-    return Image.fromarray(pixels).convert('RGB')
 
 
 def build_page(page: Page):
