@@ -10,16 +10,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import mssr_compat  # noqa: F401, I001  (shims before BasicSR's first import)
-import cv2
-import numpy as np
 import torch
-import torch.nn.functional as F
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from mssr_arch.checks import require_count
 from mssr_arch.degradation_base import DegradationNetwork
-from mssr_arch.imresize import mirrored
+from mssr_data.simulated_camera import gaussian, take_photo
 
 #: setting: (lowest, highest) value; each photo has values of its own, drawn evenly between them
 DEFAULTS = {
@@ -70,32 +67,11 @@ class KnownDegradation(DegradationNetwork):
             (3, ceil(H / scale), ceil(W / scale)), RGB in [0, 1], 8-bit values, on the CPU.
         """
         blur, ratio, full_well, read_noise, quality = (self._setting(name, random) for name in DEFAULTS)
-        with torch.autocast('cpu', enabled=False):
-            light = _blurred(photo.detach().float().cpu(), blur * ratio**0.5, blur / ratio**0.5)
-            light = F.avg_pool2d(light[None], self.scale, ceil_mode=True)[0].clamp(0, 1)
-            light = torch.poisson(light * full_well, generator=random) / full_well
-            light = light + read_noise * torch.randn(light.shape, generator=random)
-        return _through_jpeg(light, round(quality))
+        lens = [gaussian(width, max(1, round(4 * width))) for width in (blur * ratio**0.5, blur / ratio**0.5)]
+        scene = photo.detach().float().cpu()
+        pixels = take_photo(scene, self.scale, lens, full_well, read_noise, round(quality), random)
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float() / 255
 
     def _setting(self, name: str, random: torch.Generator) -> float:
         low, high = getattr(self, name).tolist()
         return low + (high - low) * torch.rand((), generator=random, dtype=torch.float64).item()
-
-
-def _blurred(photo: Tensor, across: float, down: float) -> Tensor:
-    """Gaussian blur of (3, H, W) by deviations in pixels; borders are mirrored."""
-    for dim, deviation in ((-1, across), (-2, down)):
-        reach = max(1, round(4 * deviation))
-        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation) ** 2)
-        kernel = (kernel / kernel.sum()).view((1, 1, 1, -1) if dim == -1 else (1, 1, -1, 1))
-        length = photo.shape[dim]
-        photo = F.conv2d(photo.index_select(dim, mirrored(length, reach, length + reach))[:, None], kernel)[:, 0]
-    return photo
-
-
-def _through_jpeg(light: Tensor, quality: int) -> Tensor:
-    """(3, h, w) RGB to 8 bits, compressed and read again, RGB in [0, 1]."""
-    bgr = (light.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()[..., ::-1]
-    _, code = cv2.imencode('.jpg', np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    rgb = np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1].transpose(2, 0, 1))
-    return torch.from_numpy(rgb).float() / 255

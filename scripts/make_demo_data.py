@@ -21,7 +21,10 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import torch
+
 from mssr_compat.errors import UserError
+from mssr_data.simulated_camera import gaussian, take_photo
 
 SCALE = 4
 SHOTS = 4  # LR photos of each training region; the camera moves by up to SCALE - 1 HR pixels between them
@@ -94,13 +97,10 @@ class Camera:
         Returns:
             (H, W, 3) uint8 BGR, aligned with ``hr``.
         """
-        height, width = hr.shape[0] // SCALE, hr.shape[1] // SCALE
-        light = cv2.GaussianBlur(hr.astype(np.float64) / 255, (0, 0), self.blur, borderType=cv2.BORDER_REFLECT)
-        light = light.reshape(height, SCALE, width, SCALE, 3).mean((1, 3))  # a sensor pixel gathers SCALE x SCALE
-        light = rng.poisson(light * self.full_well) / self.full_well + rng.normal(0, self.read_noise, light.shape)
-        lr = np.rint(light.clip(0, 1) * 255).astype(np.uint8)
-        _, code = cv2.imencode('.jpg', lr, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality])
-        return cv2.imdecode(code, cv2.IMREAD_COLOR)
+        scene = torch.from_numpy(hr[..., ::-1].astype(np.float64) / 255).permute(2, 0, 1)
+        reach = (round(8 * self.blur + 1) | 1) // 2  # as OpenCV's GaussianBlur chooses it
+        lens = [gaussian(self.blur, reach, torch.float64)] * 2
+        return take_photo(scene, SCALE, lens, self.full_well, self.read_noise, self.jpeg_quality, rng)[..., ::-1]
 
 
 def read_region(region: Region, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
