@@ -10,7 +10,7 @@ from basicsr.utils import FileClient
 from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError, decode_image, header_size
 from mssr_data.listing import Listed, key_of, list_folder, list_meta_info
-from mssr_data.lmdb_client import missing_keys, open_lmdb
+from mssr_data.lmdb_store import missing_keys, open_lmdb
 
 
 class ImageSource:
