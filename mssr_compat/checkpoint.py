@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mssr_compat.checkpoint_names import describe_weights, find_checkpoint, modernise_names, strip_prefix
+from mssr_compat.checkpoint_names import find_checkpoint, modernise_names, strip_prefix
 from mssr_compat.errors import UserError
+from mssr_compat.files import plain
+from mssr_compat.known_networks import describe_weights
 
 __all__ = ['describe_weights', 'find_checkpoint', 'load_into', 'network_description', 'read_description',
-           'read_training_state', 'read_weights']
+           'read_metadata', 'read_training_state', 'read_weights']
 
 # Fixed Haar and Gaussian kernels, which published discriminators store and ours rebuild.
 _FIXED_FILTER = re.compile(r'(^|\.)([gh][01]_(col|row)|gaussian_filter\.weight)$')
+_FILE = re.compile(r'[/\\]|^~|\.(pth|pt|ckpt|tar|safetensors|onnx|npy|npz)$')
 _SHOWN = 3  # differing names that a message lists
 
 
@@ -30,7 +33,8 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
     Understood: BasicSR's ``{params, params_ema}``; bare state dicts; ``{state_dict: ...}``; a published stage-1
     ``.tar`` (``model_g_state_dict``, ``models_d_state_dict``) and stage-2 ``.ckpt`` (``params``); ``.safetensors``.
     A leading ``module.`` (DataParallel) or ``model.`` (the published HAN wrapper) goes away, and ESRGAN's two older
-    namings become RRDBNet's. Nothing but tensors and plain values is unpickled.
+    namings become RRDBNet's. Nothing but tensors and plain values is unpickled. Every value is looked at, which takes
+    about a millisecond for a million of them.
 
     Args:
         path: the file, or ``experiments/NAME/best`` as :func:`find_checkpoint` has it.
@@ -44,48 +48,54 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
         Names to tensors.
 
     Raises:
-        UserError: the file is missing, empty, truncated, no checkpoint, a training state, or would run code.
+        UserError: the file is missing, empty, truncated, no checkpoint, a training state, would run code, or holds
+            NaN or infinity.
     """
     where = f'{key}: {path}' if key else str(path)
-    state = _select(_read(Path(path).expanduser(), where), where, param_key, part, index)
+    state = _select(_read(path, where), where, param_key, part, index)
     if not _are_tensors(state):
         raise UserError(f'{where} holds {_describe_content(state)}, but a network\'s weights are expected')
+    for name, tensor in state.items():
+        if not _is_finite(tensor):
+            raise UserError(f'{where} holds NaN or infinity in its tensor {name}: it is of a training that broke; take '
+                            'an earlier checkpoint, or copy the file again')
     state = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
     state = modernise_names(state, where)
     return strip_prefix(state, 'model.')
 
 
-_DESCRIPTION = ('network', 'scale', 'jpeg_qualities')
+def read_metadata(path: str | Path, key: str | None = None) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors, by name; of a ``.safetensors`` file its metadata, read as JSON.
+
+    Raises:
+        UserError: as :func:`read_weights`.
+    """
+    path, where = find_checkpoint(path), f'{key}: {path}' if key else str(path)
+    content = _read(path, where)
+    if path.suffix != '.safetensors':
+        return {name: value for name, value in content.items() if not isinstance(value, Tensor)} \
+            if isinstance(content, Mapping) else {}
+    from safetensors import safe_open
+
+    with safe_open(path, 'pt') as file:
+        return {name: _from_json(text) for name, text in (file.metadata() or {}).items()}
 
 
 def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]:
     """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them), ``scale``, and
     ``jpeg_qualities`` of what a generator draws.
 
-    This project writes them beside the weights; in a ``.safetensors`` file they are metadata, in JSON. A foreign file
-    says neither, and the result is empty.
+    This project writes them beside the weights. A foreign file says neither, and the result is empty.
 
     Raises:
         UserError: as :func:`read_weights`.
     """
-    path, where = Path(path).expanduser(), f'{key}: {path}' if key else str(path)
-    if path.suffix == '.safetensors' and path.is_file():
-        _read(path, where)  # for its messages
-        from safetensors import safe_open
-
-        with safe_open(path, 'pt') as file:
-            metadata = file.metadata() or {}
-        content = {name: json.loads(metadata[name]) for name in _DESCRIPTION if name in metadata}
-    else:
-        content = _read(path, where)
-    if not isinstance(content, Mapping):
-        return {}
-    found = {}
-    if isinstance(content.get('network'), Mapping) and isinstance(content['network'].get('type'), str):
-        found['network'] = dict(content['network'])
-    if isinstance(content.get('scale'), int):
-        found['scale'] = content['scale']
-    qualities = content.get('jpeg_qualities')
+    said, found = read_metadata(path, key), {}
+    network, qualities = said.get('network'), said.get('jpeg_qualities')
+    if isinstance(network, Mapping) and isinstance(network.get('type'), str):
+        found['network'] = _without_files(network)
+    if isinstance(said.get('scale'), int):
+        found['scale'] = said['scale']
     if isinstance(qualities, list) and all(isinstance(quality, int) for quality in qualities):
         found['jpeg_qualities'] = qualities
     return found
@@ -99,15 +109,19 @@ def network_description(opt: Mapping, key: str) -> dict[str, Any]:
         key: ``network_g``, ``network_d``, ...
 
     Returns:
-        ``network``: the network's options in plain dicts and lists, without the files that its training started from;
-        ``scale``: HR size over LR size.
+        ``network``: the network's options in plain values, without any file on this machine, such as those that its
+        training started from; ``scale``: HR size over LR size.
     """
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {str(name): plain(item) for name, item in value.items() if name != 'checkpoint'}
-        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return {'network': _without_files(plain(opt[key])), **({'scale': int(opt['scale'])} if 'scale' in opt else {})}
 
-    return {'network': plain(opt[key]), **({'scale': int(opt['scale'])} if 'scale' in opt else {})}
+
+def _without_files(options: Any) -> Any:
+    """Options without those that name a file, at any depth: ``checkpoint``, ``..._path``, or a value like a path."""
+    if isinstance(options, Mapping):
+        return {name: _without_files(value) for name, value in options.items()
+                if name != 'checkpoint' and not (isinstance(value, str) and (
+                    str(name).endswith('path') or _FILE.search(value)))}
+    return [_without_files(value) for value in options] if isinstance(options, list | tuple) else options
 
 
 def read_training_state(path: str | Path, key: str | None = None) -> dict[str, Any]:
@@ -117,7 +131,7 @@ def read_training_state(path: str | Path, key: str | None = None) -> dict[str, A
         UserError: the file is missing or damaged, or holds something else, such as weights.
     """
     where = f'{key}: {path}' if key else str(path)
-    content = _read(Path(path).expanduser(), where)
+    content = _read(path, where)
     if not _is_training_state(content):
         raise UserError(f'{where} holds {_describe_content(content)}, but a training state (.state: iter, optimizers, '
                         'schedulers) is expected')
@@ -166,7 +180,7 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
     return left
 
 
-def _read(path: Path, where: str) -> Any:
+def _read(path: str | Path, where: str) -> Any:
     """The content of a file, on the CPU."""
     path = find_checkpoint(path)
     try:
@@ -255,6 +269,19 @@ def _select_stage1(content: Mapping, where: str, part: str, index: int | None) -
 
 def _is_training_state(content: Any) -> bool:
     return isinstance(content, Mapping) and {'iter', 'optimizers', 'schedulers'} <= content.keys()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    return bool(torch.isfinite(tensor if tensor.element_size() > 1 else tensor.float()).all())  # 8 bits lack the test
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _are_tensors(state: Any) -> bool:

@@ -19,7 +19,7 @@ from mssr_compat.checkpoint import (
     read_weights,
 )
 from mssr_compat.errors import UserError
-from mssr_inference.foreign import infer_options
+from mssr_compat.known_networks import infer_options
 from mssr_options.reader import read_options
 
 
