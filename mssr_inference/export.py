@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mssr_compat.errors import UserError
+from mssr_compat.provenance import STARTED_FROM
 from mssr_inference.networks import Loaded
 from mssr_inference.pair_set import write_aside
 
@@ -57,8 +58,11 @@ def branch_state(loaded: Loaded, k: int) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in loaded.net.branches[k].state_dict().items()}
 
 
-def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: dict, scale: int) -> list[Path]:
+def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: dict, scale: int,
+                  started_from: list[dict[str, str]] | None = None) -> list[Path]:
     """``name.pth`` in BasicSR's layout and ``name.safetensors``, both with the network's options.
+
+    ``started_from``: what :func:`mssr_compat.provenance.carried_on` says of the checkpoint that they come from.
 
     Raises:
         UserError: the package safetensors is missing.
@@ -68,15 +72,16 @@ def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: di
     except ImportError as error:
         raise UserError('exporting needs the package safetensors: pip install "mssr[export]".') from error
     folder.mkdir(parents=True, exist_ok=True)
+    said = {'network': options, 'scale': scale} | ({} if started_from is None else {STARTED_FROM: started_from})
     pth, safe = folder / f'{name}.pth', folder / f'{name}.safetensors'
     aside = folder / f'.{pth.name}.{os.getpid()}.part'
     try:
-        torch.save({'params': state, 'network': options, 'scale': scale}, aside)
+        torch.save({'params': state, **said}, aside)
         os.replace(aside, pth)
     finally:
         with suppress(OSError):
             aside.unlink()
-    metadata = {'format': 'pt', 'network': json.dumps(options), 'scale': json.dumps(scale)}
+    metadata = {'format': 'pt', **{key: json.dumps(value) for key, value in said.items()}}
     write_aside(safe, save({key: tensor.contiguous() for key, tensor in state.items()}, metadata))
     return [pth, safe]
 

@@ -1,3 +1,4 @@
+import importlib
 import os
 import pickle
 import sys
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mssr_arch  # noqa: F401
+from data_tools import photo, write_photo
 from mssr_compat.checkpoint import read_training_state, read_weights
 from mssr_compat.errors import UserError
 
@@ -224,6 +226,31 @@ def test_training_states_and_weights_are_told_apart(tmp_path):
 def test_files_without_weights_are_named(tmp_path, content, words):
     with pytest.raises(UserError, match=f'holds {words}, but'):
         read_weights(saved(tmp_path, content))
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.float8_e5m2])
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, value, dtype):
+    state = tensors() | {'body.weight': torch.tensor([1.0, value]).to(dtype)}
+    for content in (state, {'params_ema': state}, {'model_g_state_dict': state}):
+        with pytest.raises(UserError, match=f'^{KEY}: .*file.pth holds NaN or infinity in its tensor body.weight'):
+            read_weights(saved(tmp_path, content), KEY)
+    state['body.weight'] = torch.tensor([1.0, 57344]).to(dtype)
+    assert set(read_weights(saved(tmp_path, state), KEY)) == set(state)
+
+
+@pytest.mark.parametrize('command', ['inference', 'degrade'])
+def test_no_pictures_are_made_of_them(tmp_path, command, capsys):
+    net = {'inference': {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1,
+                         'num_grow_ch': 4}, 'degrade': {'type': 'DeResnet', 'num_feat': 4, 'num_block': 1}}[command]
+    state = build_network(dict(net)).state_dict()
+    next(iter(state.values()))[:] = float('nan')
+    path = saved(tmp_path, {'params': state, 'network': net, 'scale': 4})
+    write_photo(tmp_path / 'photos' / 'a.png', photo(0, 16, 16))
+    main = importlib.import_module(command).main
+    assert main(['-c', str(path), '-i', str(tmp_path / 'photos'), '-o', str(tmp_path / 'out')]) == 2
+    assert 'file.pth holds NaN or infinity' in capsys.readouterr().err
+    assert not list((tmp_path / 'out').rglob('*.png'))
 
 
 def test_tensors_come_to_the_cpu_unchanged(tmp_path):
