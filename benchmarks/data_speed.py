@@ -69,7 +69,6 @@ def make_rows(folder: Path, photos: int) -> dict[str, dict]:
     clean, noisy = (folder / 'out' / name for name in ('train-clean-images', 'train-noisy-images'))
     return {
         'two whole photos': options(folder / 'gt', folder / 'lq'),
-        'two whole photos, 8 HR crops of each': options(folder / 'gt', folder / 'lq', crops_per_image=8),
         'sub-images, folder': options(clean, noisy),
         'sub-images, LMDB': options(clean.with_suffix('.lmdb'), noisy.with_suffix('.lmdb'),
                                     io_backend={'type': 'lmdb'}),

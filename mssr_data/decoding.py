@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp', '.p
 
 # A complete file ends with these bytes, give or take what some cameras append.
 _END_MARKS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND\xaeB`\x82'}
-_TAIL = 64
+TAIL = 64  # bytes
 
 
 class CorruptImageError(Exception):
@@ -52,9 +52,12 @@ def decode_image(data: bytes | memoryview | None, name: str) -> np.ndarray:
 
 def to_rgb8(image: np.ndarray) -> np.ndarray:
     """BGR uint8 or uint16 (H, W, 3) to RGB uint8; 16-bit values are divided by 257 and rounded."""
-    if image.dtype == np.uint16:
-        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return image[..., ::-1]
+    return to_8_bits(image)[..., ::-1]
+
+
+def to_8_bits(values: np.ndarray) -> np.ndarray:
+    """uint16 values v to round(v / 257) as uint8, of any shape; uint8 as it is."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8) if values.dtype == np.uint16 else values
 
 
 def header_size(file, name: str) -> tuple[int, int]:
@@ -76,10 +79,27 @@ def header_size(file, name: str) -> tuple[int, int]:
         raise CorruptImageError(f'{name} is no readable image') from error
 
 
+def looks_whole(head: bytes, tail: bytes, size: int) -> bool:
+    """Whether a file begins as an image, and ends as one where its format tells; False: decode it to know.
+
+    Args:
+        head: its first 16 bytes.
+        tail: its last 64.
+        size: in bytes.
+    """
+    if head[:2] in _END_MARKS:
+        return _END_MARKS[head[:2]] in tail
+    if head[:4] == b'RIFF':
+        return int.from_bytes(head[4:8], 'little') + 8 <= size
+    if head[:2] == b'BM':
+        return int.from_bytes(head[2:6], 'little') <= size
+    return head.startswith((b'II*\0', b'MM\0*', b'P1', b'P2', b'P3', b'P4', b'P5', b'P6', b'\0\0\0\x0cjP'))
+
+
 def _is_truncated(data: bytes | memoryview) -> bool:
     """Some versions of OpenCV fill the rest of a truncated file with gray and say nothing."""
     mark = _END_MARKS.get(bytes(data[:2]))
-    if mark is None or mark in bytes(data[-_TAIL:]):
+    if mark is None or mark in bytes(data[-TAIL:]):
         return False
     try:  # no end mark near the end: ask a decoder that is strict about it
         with Image.open(io.BytesIO(data)) as image:

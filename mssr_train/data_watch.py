@@ -47,8 +47,6 @@ class DataWatch:
             found.append('cut whole photos into sub-images (scripts/prepare_data.py), for decoding is what takes long')
         if workers < cores:
             found.append(f'raise datasets.train.num_worker_per_gpu from {workers} towards {cores}, the number of cores')
-        if train.get('crops_per_image', 1) == 1 and train.get('type') == 'UnpairedImageDataset':
-            found.append('set datasets.train.crops_per_image to 4, say, to use a decoded photo more than once')
         if self.opt['num_gpu'] != 0 and train.get('prefetch_mode') is None:
             found.append('set datasets.train.prefetch_mode to cuda, with pin_memory: true')
         return found or ['a faster disk, or more processor cores']

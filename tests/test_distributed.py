@@ -1,11 +1,13 @@
 """Two processes on gloo, both on the CPU, against one; started by torchrun, as users do."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -154,10 +156,8 @@ def test_a_dead_process_ends_the_job_with_a_message(monkeypatch, tmp_path, world
     job = start(tmp_path, opt, processes=2)
     states = experiment(tmp_path) / 'training_states'
     wait_for(lambda: states.is_dir() and any(states.glob('[0-9]*.state')), job)
-    ps = subprocess.run(['ps', '-ww', '-o', 'pid=,args=', '--ppid', str(job.pid)], stdout=subprocess.PIPE, text=True)
-    ps = ps.stdout
-    processes = [int(line.split()[0]) for line in ps.splitlines() if 'start.py' in line]
-    assert len(processes) == 2, ps
+    processes = children(job.pid, 'start.py')
+    assert len(processes) == 2
     os.kill(processes[1], signal.SIGKILL)
     began = time.monotonic()
     output, _ = job.communicate(timeout=120)
@@ -234,6 +234,17 @@ def test_slurm_starts_two_tasks_and_a_requeued_job_goes_on(tmp_path, world):
     assert '3.state: it is the newest one' in srun(opt, SLURM_RESTART_COUNT='1')
     assert [path.name for path in (tmp_path / 'a' / 'experiments').iterdir()] == ['run']
     assert len(load(experiment(tmp_path / 'a') / 'training_states' / '3.state')['processes']) == 2
+
+
+def children(parent, program):
+    """Processes that ``parent`` started and whose command line names ``program``: as ps, which not every system has."""
+    found = []
+    for folder in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            status, command = (folder / 'stat').read_text(), (folder / 'cmdline').read_text()
+            if int(status.rpartition(')')[2].split()[1]) == parent and program in command:
+                found.append(int(folder.name))
+    return sorted(found)
 
 
 def wait_for(condition, job):

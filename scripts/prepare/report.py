@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mssr_compat.errors import UserError
-from mssr_data.checks import SWAPPED
+from mssr_data.dataset_checks import SWAPPED
 from scripts.prepare.role import RolePreparation
 
 _QUOTED = 10  # unreadable photos named one by one
