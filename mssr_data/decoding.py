@@ -4,6 +4,7 @@ Gray and palette images become RGB, alpha is dropped (not blended), 16-bit value
 orientation is applied.
 """
 
+import contextlib
 import io
 import warnings
 
@@ -39,11 +40,11 @@ def decode_image(data: bytes | memoryview | None, name: str) -> np.ndarray:
         raise CorruptImageError(f'{name} is not in the database')
     if len(data) == 0:
         raise CorruptImageError(f'{name} is empty (zero bytes)')
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        image = None
-    if image is None or _is_truncated(data):
+    image = None
+    if not _is_truncated(data):  # OpenCV would warn of it on standard error, without a name
+        with contextlib.suppress(cv2.error):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None:
         raise CorruptImageError(f'{name} cannot be decoded: it is truncated, damaged or no image')
     if image.dtype not in (np.uint8, np.uint16):
         raise CorruptImageError(f'{name} holds {image.dtype} pixels; 8-bit or 16-bit integers are needed')

@@ -2,20 +2,20 @@
 
 import pytest
 
-from mssr_train import data_watch
-from mssr_train.data_watch import DataWatch
+from mssr_train import loaders
+from mssr_train.loaders import DataWatch
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(data_watch.time, 'perf_counter', lambda: now[0])
+    monkeypatch.setattr(loaders.time, 'perf_counter', lambda: now[0])
     return now
 
 
 def watch(monkeypatch, warnings, rank=0, num_gpu=1, **train):
-    monkeypatch.setattr(data_watch, 'get_root_logger', lambda: type('L', (), {'warning': warnings.append}))
-    monkeypatch.setattr(data_watch.os, 'cpu_count', lambda: 16)
+    monkeypatch.setattr(loaders, 'get_root_logger', lambda: type('L', (), {'warning': warnings.append}))
+    monkeypatch.setattr(loaders.os, 'cpu_count', lambda: 16)
     train = {'type': 'UnpairedImageDataset', 'num_worker_per_gpu': 6, **train}
     return DataWatch({'logger': {'print_freq': 10}, 'datasets': {'train': train}, 'rank': rank, 'num_gpu': num_gpu})
 
