@@ -80,22 +80,19 @@ class Packed(NamedTuple):
     width: int
 
 
-def pack_lmdb(database: Path, images: Iterable[Packed], read: Callable[[str, lmdb.Environment | None], bytes],
-              aside: Path | None = None) -> None:
+def pack_lmdb(database: Path, images: Iterable[Packed], read: Callable[[str, lmdb.Environment | None], bytes]) -> None:
     """Put encoded RGB images into an LMDB; an old one is replaced when the new one is whole.
 
     Args:
         database: a folder that ends in .lmdb.
         images: what to pack, in this order.
         read: gives the bytes of a key; it also takes the old database, None where there is none.
-        aside: where it is made, on the same disk, ending in .lmdb; None: hidden, beside it.
 
     Raises:
         OSError: something cannot be read or written, as on a full disk; the old database is as it was.
     """
     images, old = list(images), None
-    aside = aside or database.with_name(f'.{database.stem}.aside.lmdb')
-    replaced = aside.with_name(f'{aside.stem}.old')
+    aside, replaced = (database.with_name(f'.{database.stem}.{word}.lmdb') for word in ('aside', 'old'))
     shutil.rmtree(aside, ignore_errors=True)
     maker = LmdbMaker(str(aside), map_size=sum(image.size + 8192 for image in images) * 2 + 2**26,
                       compress_level=COMPRESSION)

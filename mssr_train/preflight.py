@@ -93,23 +93,22 @@ class _Report:
     def checkpoints(self) -> None:
         """What the files hold that would be loaded."""
         opt, paths = self.opt, self.opt['path']
-        files = [(f'path.{key}', value) for key, value in paths.items() if 'pretrain_network' in key]
+        files = {f'path.{key}': value for key, value in paths.items() if 'pretrain_network' in key}
         branches = (opt.get('network_g') or {}).get('branches') or ()
         for name, sections in (('network_g.branches', branches), ('degradations', opt.get('degradations') or ())):
-            files += [(f'{name}[{k}].checkpoint', section.get('checkpoint')) for k, section in enumerate(sections)]
-        files = [(key, value) for key, value in files if value]
-        for key, value in files:
+            files |= {f'{name}[{k}].checkpoint': section.get('checkpoint') for k, section in enumerate(sections)}
+        files['path.resume_state'] = paths.get('resume_state')
+        files = {key: value for key, value in files.items() if value}
+        for key, value in files.items():
             try:
-                self.say(f'  {key}: {value}: {describe_weights(read_weights(value, key))}')
+                if key == 'path.resume_state':
+                    held = f'training state of iteration {read_training_state(value, key)["iter"]}'
+                else:
+                    held = describe_weights(read_weights(value, key))
+                self.say(f'  {key}: {value}: {held}')
             except UserError as error:
                 self.problem(str(error))
-        if paths.get('resume_state'):
-            try:
-                state = read_training_state(paths['resume_state'], 'path.resume_state')
-                self.say(f'  path.resume_state: {paths["resume_state"]}: training state of iteration {state["iter"]}')
-            except UserError as error:
-                self.problem(str(error))
-        if not files and not paths.get('resume_state'):
+        if not files:
             self.say('  none: all networks start from random weights')
 
     def iteration(self) -> Trial | None:

@@ -53,7 +53,6 @@ class RolePreparation:
         state = target.out / '.prepare'
         self.database = target.out / f'{name}.lmdb'
         self.folder = state / name if target.as_lmdb else target.out / name
-        self._aside = state / f'{name}.lmdb'
         try:
             state.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(exist_ok=True)
@@ -142,7 +141,7 @@ class RolePreparation:
                 return
             if self._packed() != {file.name: file.size for file in files}:
                 images = [Packed(key_of(file.name), file.size, file.height, file.width) for file in files]
-                pack_lmdb(self.database, images, self._read, self._aside)
+                pack_lmdb(self.database, images, self._read)
             shutil.rmtree(self.folder)
         except OSError as error:
             raise self._cannot_write(error) from error
