@@ -1,21 +1,20 @@
-"""Read network weights of any origin without running code that a file may carry, and load them or say why not."""
+"""Read network weights of any origin, and what their files say of them, and load them or say why not."""
 
-import _codecs
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from mssr_compat.checkpoint_names import find_checkpoint, modernise_names, strip_prefix
 from mssr_compat.errors import UserError
 from mssr_compat.files import plain
 from mssr_compat.known_networks import describe_weights
+from mssr_compat.untrusted import read_untrusted
 
 __all__ = ['describe_weights', 'find_checkpoint', 'load_into', 'network_description', 'read_description',
            'read_metadata', 'read_training_state', 'read_weights']
@@ -52,7 +51,7 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
             NaN or infinity.
     """
     where = f'{key}: {path}' if key else str(path)
-    state = _select(_read(path, where), where, param_key, part, index)
+    state = _select(read_untrusted(path, where), where, param_key, part, index)
     if not _are_tensors(state):
         raise UserError(f'{where} holds {_describe_content(state)}, but a network\'s weights are expected')
     for name, tensor in state.items():
@@ -71,12 +70,10 @@ def read_metadata(path: str | Path, key: str | None = None) -> dict[str, Any]:
         UserError: as :func:`read_weights`.
     """
     path, where = find_checkpoint(path), f'{key}: {path}' if key else str(path)
-    content = _read(path, where)
+    content = read_untrusted(path, where)
     if path.suffix != '.safetensors':
         return {name: value for name, value in content.items() if not isinstance(value, Tensor)} \
             if isinstance(content, Mapping) else {}
-    from safetensors import safe_open
-
     with safe_open(path, 'pt') as file:
         return {name: _from_json(text) for name, text in (file.metadata() or {}).items()}
 
@@ -131,7 +128,7 @@ def read_training_state(path: str | Path, key: str | None = None) -> dict[str, A
         UserError: the file is missing or damaged, or holds something else, such as weights.
     """
     where = f'{key}: {path}' if key else str(path)
-    content = _read(path, where)
+    content = read_untrusted(path, where)
     if not _is_training_state(content):
         raise UserError(f'{where} holds {_describe_content(content)}, but a training state (.state: iter, optimizers, '
                         'schedulers) is expected')
@@ -178,66 +175,6 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
         get_root_logger().warning(f'{path}: {len(left)} tensors do not fit {type(net).__name__} and were left out: '
                                   f'{", ".join(left)}')
     return left
-
-
-def _read(path: str | Path, where: str) -> Any:
-    """The content of a file, on the CPU."""
-    path = find_checkpoint(path)
-    try:
-        with open(path, 'rb') as file:
-            head = file.read(24)
-    except FileNotFoundError as error:
-        raise UserError(f'{where}: there is no such file') from error
-    except IsADirectoryError as error:
-        raise UserError(f'{where} is a folder, not a file') from error
-    except OSError as error:
-        raise UserError(f'{where} cannot be read: {error.strerror}') from error
-    if not head:
-        raise UserError(f'{where} is empty (zero bytes): copy or download it again')
-    if path.suffix == '.safetensors':
-        return _read_safetensors(path, where)
-    try:
-        with torch.serialization.safe_globals(_numpy_types()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # about pickle protocols, before the error that says it
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # damaged bytes raise whatever they happen to mean
-        code = re.search(r'GLOBAL (\S+)', str(error))
-        if code:
-            raise UserError(f'{where} was refused: it holds a pickled Python object ({code[1]}), and unpickling that '
-                            'could run any code; save its plain state_dict where the file was made') from error
-        raise UserError(f'{where} {_complaint(head)}') from error
-
-
-def _read_safetensors(path: Path, where: str) -> dict[str, Tensor]:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise UserError(f'{where}: a .safetensors file needs the package safetensors: '
-                        'pip install safetensors') from error
-    try:
-        return load_file(path, device='cpu')
-    except Exception as error:  # the package raises its own class, and OSError
-        raise UserError(f'{where} is damaged or truncated ({error}): copy or download it again') from error
-
-
-def _complaint(head: bytes) -> str:
-    """Why a file that torch cannot read is none of its own, from its first bytes."""
-    if head.startswith(b'version https://git-lfs'):
-        return 'is a Git LFS pointer, not the file itself: run git lfs pull'
-    if head.lstrip().startswith(b'<'):
-        return 'is a web page, not a checkpoint: download the file itself'
-    if head.startswith((b'\x80\x03', b'\x80\x04', b'\x80\x05')):  # torch itself writes protocol 2
-        return 'was refused: it is a plain Python pickle, which could run any code, and no checkpoint of torch'
-    if head.startswith((b'PK', b'\x80')):
-        return 'is damaged, truncated, or no checkpoint of torch: copy or download it again'
-    return f'is no checkpoint of torch (it begins with {head[:16]!r})'
-
-
-def _numpy_types() -> list:
-    """NumPy's plain numbers and arrays, which trainers put beside weights (a best PSNR, a random state)."""
-    makers = {'scalar': np.float64(0).__reduce__()[0], '_reconstruct': np.zeros(1).__reduce__()[0]}
-    named = [(maker, f'numpy.{core}.multiarray.{name}') for name, maker in makers.items() for core in ('core', '_core')]
-    return [*named, _codecs.encode, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}]
 
 
 def _select(content: Any, where: str, param_key: str | None, part: str, index: int | None) -> Any:
