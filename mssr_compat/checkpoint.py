@@ -154,20 +154,21 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
     """
     if isinstance(net, nn.parallel.DataParallel | nn.parallel.DistributedDataParallel):
         net = net.module
-    own = net.state_dict()
-    state = {name: tensor for name, tensor in state.items() if name in own or not _FIXED_FILTER.search(name)}
-    missing = [name for name in own if name not in state]
-    unknown = [name for name in state if name not in own]
-    reshaped = [name for name in own if name in state and own[name].shape != state[name].shape]
+    needed = net.state_dict()
+    state = {name: tensor for name, tensor in state.items() if name in needed or not _FIXED_FILTER.search(name)}
+    missing = [name for name in needed if name not in state]
+    unknown = [name for name in state if name not in needed]
+    reshaped = [name for name in needed if name in state and needed[name].shape != state[name].shape]
     left = missing + unknown + reshaped
-    fitting = {name: state[name] for name in own.keys() - set(left)}
+    fitting = {name: state[name] for name in needed.keys() - set(left)}
     if left and (strict or not fitting):
         counts = [f'{len(names)} {what} ({_some(names)})' for names, what in
                   ((missing, 'missing'), (unknown, 'unknown'), (reshaped, 'of another shape')) if names]
-        shapes = [f'{name} is {_shape(state[name])} in the file, {_shape(own[name])} in the network'
+        shapes = [f'{name} is {_shape(state[name])} in the file, {_shape(needed[name])} in the network'
                   for name in reshaped[:1]]
-        raise UserError(f'{f"{key}: " if key else ""}{path} holds {describe_weights(state)}, but '
-                        f'{type(net).__name__} expects {describe_weights(own)}; tensors: {"; ".join(counts + shapes)}')
+        where, differences = f'{key}: {path}' if key else path, '; '.join(counts + shapes)
+        raise UserError(f'{where} holds {describe_weights(state)}, but {type(net).__name__} expects '
+                        f'{describe_weights(needed)}; tensors: {differences}')
     net.load_state_dict(fitting, strict=strict)
     if left:
         from basicsr.utils import get_root_logger

@@ -141,13 +141,13 @@ def parse_options(root_path, is_train=True, *, folder):
     parser.add_argument('-opt')
     parser.add_argument('--force_yml', nargs='+', default=None)
     parser.add_argument('--check', action='store_true')
-    own, others = parser.parse_known_args()
-    if own.opt is None or '-h' in others or '--help' in others:
+    given, others = parser.parse_known_args()
+    if given.opt is None or '-h' in others or '--help' in others:
         return _parse_options(root_path, is_train)  # BasicSR prints its usage
 
-    opt = read_options(own.opt, own.force_yml)
-    check_options(opt, own.opt, is_train)
-    effective = osp.join(folder, osp.basename(own.opt))
+    opt = read_options(given.opt, given.force_yml)
+    check_options(opt, given.opt, is_train)
+    effective = osp.join(folder, osp.basename(given.opt))
     with open(effective, 'w', encoding='utf-8') as file:
         file.write(effective_yaml(opt))
     start = functools.partial(init_dist, use_gpu=opt['num_gpu'] != 0)
@@ -162,7 +162,7 @@ def parse_options(root_path, is_train=True, *, folder):
     metrics = (opt.get('val') or {}).get('metrics')
     if metrics:
         opt['val']['metrics'] = name_metrics(metrics, opt['scale'])
-    if own.check:
+    if given.check:
         run_preflight(opt, args)
         sys.exit(0)
     check_data(opt)
