@@ -1,25 +1,27 @@
-"""Read network weights of any origin without running code that a file may carry, and load them or say why not."""
+"""Read network weights of any origin, and what their files say of them, and load them or say why not."""
 
-import _codecs
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from mssr_compat.checkpoint_names import describe_weights, find_checkpoint, modernise_names, strip_prefix
+from mssr_compat.checkpoint_names import find_checkpoint, modernise_names, strip_prefix
 from mssr_compat.errors import UserError
+from mssr_compat.files import plain
+from mssr_compat.known_networks import describe_weights
+from mssr_compat.untrusted import read_untrusted
 
 __all__ = ['describe_weights', 'find_checkpoint', 'load_into', 'network_description', 'read_description',
-           'read_training_state', 'read_weights']
+           'read_metadata', 'read_training_state', 'read_weights']
 
 # Fixed Haar and Gaussian kernels, which published discriminators store and ours rebuild.
 _FIXED_FILTER = re.compile(r'(^|\.)([gh][01]_(col|row)|gaussian_filter\.weight)$')
+_FILE = re.compile(r'[/\\]|^~|\.(pth|pt|ckpt|tar|safetensors|onnx|npy|npz)$')
 _SHOWN = 3  # differing names that a message lists
 
 
@@ -30,7 +32,8 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
     Understood: BasicSR's ``{params, params_ema}``; bare state dicts; ``{state_dict: ...}``; a published stage-1
     ``.tar`` (``model_g_state_dict``, ``models_d_state_dict``) and stage-2 ``.ckpt`` (``params``); ``.safetensors``.
     A leading ``module.`` (DataParallel) or ``model.`` (the published HAN wrapper) goes away, and ESRGAN's two older
-    namings become RRDBNet's. Nothing but tensors and plain values is unpickled.
+    namings become RRDBNet's. Nothing but tensors and plain values is unpickled. Every value is looked at, which takes
+    about a millisecond for a million of them.
 
     Args:
         path: the file, or ``experiments/NAME/best`` as :func:`find_checkpoint` has it.
@@ -44,48 +47,52 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
         Names to tensors.
 
     Raises:
-        UserError: the file is missing, empty, truncated, no checkpoint, a training state, or would run code.
+        UserError: the file is missing, empty, truncated, no checkpoint, a training state, would run code, or holds
+            NaN or infinity.
     """
     where = f'{key}: {path}' if key else str(path)
-    state = _select(_read(Path(path).expanduser(), where), where, param_key, part, index)
+    state = _select(read_untrusted(path, where), where, param_key, part, index)
     if not _are_tensors(state):
         raise UserError(f'{where} holds {_describe_content(state)}, but a network\'s weights are expected')
+    for name, tensor in state.items():
+        if not _is_finite(tensor):
+            raise UserError(f'{where} holds NaN or infinity in its tensor {name}: it is of a training that broke; take '
+                            'an earlier checkpoint, or copy the file again')
     state = {name.removeprefix('module.'): tensor for name, tensor in state.items()}
     state = modernise_names(state, where)
     return strip_prefix(state, 'model.')
 
 
-_DESCRIPTION = ('network', 'scale', 'jpeg_qualities')
+def read_metadata(path: str | Path, key: str | None = None) -> dict[str, Any]:
+    """What a checkpoint says beside its tensors, by name; of a ``.safetensors`` file its metadata, read as JSON.
+
+    Raises:
+        UserError: as :func:`read_weights`.
+    """
+    path, where = find_checkpoint(path), f'{key}: {path}' if key else str(path)
+    content = read_untrusted(path, where)
+    if path.suffix != '.safetensors':
+        return {name: value for name, value in content.items() if not isinstance(value, Tensor)} \
+            if isinstance(content, Mapping) else {}
+    with safe_open(path, 'pt') as file:
+        return {name: _from_json(text) for name, text in (file.metadata() or {}).items()}
 
 
 def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]:
     """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them), ``scale``, and
     ``jpeg_qualities`` of what a generator draws.
 
-    This project writes them beside the weights; in a ``.safetensors`` file they are metadata, in JSON. A foreign file
-    says neither, and the result is empty.
+    This project writes them beside the weights. A foreign file says neither, and the result is empty.
 
     Raises:
         UserError: as :func:`read_weights`.
     """
-    path, where = Path(path).expanduser(), f'{key}: {path}' if key else str(path)
-    if path.suffix == '.safetensors' and path.is_file():
-        _read(path, where)  # for its messages
-        from safetensors import safe_open
-
-        with safe_open(path, 'pt') as file:
-            metadata = file.metadata() or {}
-        content = {name: json.loads(metadata[name]) for name in _DESCRIPTION if name in metadata}
-    else:
-        content = _read(path, where)
-    if not isinstance(content, Mapping):
-        return {}
-    found = {}
-    if isinstance(content.get('network'), Mapping) and isinstance(content['network'].get('type'), str):
-        found['network'] = dict(content['network'])
-    if isinstance(content.get('scale'), int):
-        found['scale'] = content['scale']
-    qualities = content.get('jpeg_qualities')
+    said, found = read_metadata(path, key), {}
+    network, qualities = said.get('network'), said.get('jpeg_qualities')
+    if isinstance(network, Mapping) and isinstance(network.get('type'), str):
+        found['network'] = _without_files(network)
+    if isinstance(said.get('scale'), int):
+        found['scale'] = said['scale']
     if isinstance(qualities, list) and all(isinstance(quality, int) for quality in qualities):
         found['jpeg_qualities'] = qualities
     return found
@@ -99,15 +106,19 @@ def network_description(opt: Mapping, key: str) -> dict[str, Any]:
         key: ``network_g``, ``network_d``, ...
 
     Returns:
-        ``network``: the network's options in plain dicts and lists, without the files that its training started from;
-        ``scale``: HR size over LR size.
+        ``network``: the network's options in plain values, without any file on this machine, such as those that its
+        training started from; ``scale``: HR size over LR size.
     """
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {str(name): plain(item) for name, item in value.items() if name != 'checkpoint'}
-        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return {'network': _without_files(plain(opt[key])), **({'scale': int(opt['scale'])} if 'scale' in opt else {})}
 
-    return {'network': plain(opt[key]), **({'scale': int(opt['scale'])} if 'scale' in opt else {})}
+
+def _without_files(options: Any) -> Any:
+    """Options without those that name a file, at any depth: ``checkpoint``, ``..._path``, or a value like a path."""
+    if isinstance(options, Mapping):
+        return {name: _without_files(value) for name, value in options.items()
+                if name != 'checkpoint' and not (isinstance(value, str) and (
+                    str(name).endswith('path') or _FILE.search(value)))}
+    return [_without_files(value) for value in options] if isinstance(options, list | tuple) else options
 
 
 def read_training_state(path: str | Path, key: str | None = None) -> dict[str, Any]:
@@ -117,7 +128,7 @@ def read_training_state(path: str | Path, key: str | None = None) -> dict[str, A
         UserError: the file is missing or damaged, or holds something else, such as weights.
     """
     where = f'{key}: {path}' if key else str(path)
-    content = _read(Path(path).expanduser(), where)
+    content = read_untrusted(path, where)
     if not _is_training_state(content):
         raise UserError(f'{where} holds {_describe_content(content)}, but a training state (.state: iter, optimizers, '
                         'schedulers) is expected')
@@ -143,20 +154,21 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
     """
     if isinstance(net, nn.parallel.DataParallel | nn.parallel.DistributedDataParallel):
         net = net.module
-    own = net.state_dict()
-    state = {name: tensor for name, tensor in state.items() if name in own or not _FIXED_FILTER.search(name)}
-    missing = [name for name in own if name not in state]
-    unknown = [name for name in state if name not in own]
-    reshaped = [name for name in own if name in state and own[name].shape != state[name].shape]
+    needed = net.state_dict()
+    state = {name: tensor for name, tensor in state.items() if name in needed or not _FIXED_FILTER.search(name)}
+    missing = [name for name in needed if name not in state]
+    unknown = [name for name in state if name not in needed]
+    reshaped = [name for name in needed if name in state and needed[name].shape != state[name].shape]
     left = missing + unknown + reshaped
-    fitting = {name: state[name] for name in own.keys() - set(left)}
+    fitting = {name: state[name] for name in needed.keys() - set(left)}
     if left and (strict or not fitting):
         counts = [f'{len(names)} {what} ({_some(names)})' for names, what in
                   ((missing, 'missing'), (unknown, 'unknown'), (reshaped, 'of another shape')) if names]
-        shapes = [f'{name} is {_shape(state[name])} in the file, {_shape(own[name])} in the network'
+        shapes = [f'{name} is {_shape(state[name])} in the file, {_shape(needed[name])} in the network'
                   for name in reshaped[:1]]
-        raise UserError(f'{f"{key}: " if key else ""}{path} holds {describe_weights(state)}, but '
-                        f'{type(net).__name__} expects {describe_weights(own)}; tensors: {"; ".join(counts + shapes)}')
+        where, differences = f'{key}: {path}' if key else path, '; '.join(counts + shapes)
+        raise UserError(f'{where} holds {describe_weights(state)}, but {type(net).__name__} expects '
+                        f'{describe_weights(needed)}; tensors: {differences}')
     net.load_state_dict(fitting, strict=strict)
     if left:
         from basicsr.utils import get_root_logger
@@ -164,66 +176,6 @@ def load_into(net: nn.Module, state: Mapping[str, Tensor], path: str | Path, key
         get_root_logger().warning(f'{path}: {len(left)} tensors do not fit {type(net).__name__} and were left out: '
                                   f'{", ".join(left)}')
     return left
-
-
-def _read(path: Path, where: str) -> Any:
-    """The content of a file, on the CPU."""
-    path = find_checkpoint(path)
-    try:
-        with open(path, 'rb') as file:
-            head = file.read(24)
-    except FileNotFoundError as error:
-        raise UserError(f'{where}: there is no such file') from error
-    except IsADirectoryError as error:
-        raise UserError(f'{where} is a folder, not a file') from error
-    except OSError as error:
-        raise UserError(f'{where} cannot be read: {error.strerror}') from error
-    if not head:
-        raise UserError(f'{where} is empty (zero bytes): copy or download it again')
-    if path.suffix == '.safetensors':
-        return _read_safetensors(path, where)
-    try:
-        with torch.serialization.safe_globals(_numpy_types()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # about pickle protocols, before the error that says it
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # damaged bytes raise whatever they happen to mean
-        code = re.search(r'GLOBAL (\S+)', str(error))
-        if code:
-            raise UserError(f'{where} was refused: it holds a pickled Python object ({code[1]}), and unpickling that '
-                            'could run any code; save its plain state_dict where the file was made') from error
-        raise UserError(f'{where} {_complaint(head)}') from error
-
-
-def _read_safetensors(path: Path, where: str) -> dict[str, Tensor]:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise UserError(f'{where}: a .safetensors file needs the package safetensors: '
-                        'pip install safetensors') from error
-    try:
-        return load_file(path, device='cpu')
-    except Exception as error:  # the package raises its own class, and OSError
-        raise UserError(f'{where} is damaged or truncated ({error}): copy or download it again') from error
-
-
-def _complaint(head: bytes) -> str:
-    """Why a file that torch cannot read is none of its own, from its first bytes."""
-    if head.startswith(b'version https://git-lfs'):
-        return 'is a Git LFS pointer, not the file itself: run git lfs pull'
-    if head.lstrip().startswith(b'<'):
-        return 'is a web page, not a checkpoint: download the file itself'
-    if head.startswith((b'\x80\x03', b'\x80\x04', b'\x80\x05')):  # torch itself writes protocol 2
-        return 'was refused: it is a plain Python pickle, which could run any code, and no checkpoint of torch'
-    if head.startswith((b'PK', b'\x80')):
-        return 'is damaged, truncated, or no checkpoint of torch: copy or download it again'
-    return f'is no checkpoint of torch (it begins with {head[:16]!r})'
-
-
-def _numpy_types() -> list:
-    """NumPy's plain numbers and arrays, which trainers put beside weights (a best PSNR, a random state)."""
-    makers = {'scalar': np.float64(0).__reduce__()[0], '_reconstruct': np.zeros(1).__reduce__()[0]}
-    named = [(maker, f'numpy.{core}.multiarray.{name}') for name, maker in makers.items() for core in ('core', '_core')]
-    return [*named, _codecs.encode, np.ndarray, np.dtype, *{type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}]
 
 
 def _select(content: Any, where: str, param_key: str | None, part: str, index: int | None) -> Any:
@@ -255,6 +207,19 @@ def _select_stage1(content: Mapping, where: str, part: str, index: int | None) -
 
 def _is_training_state(content: Any) -> bool:
     return isinstance(content, Mapping) and {'iter', 'optimizers', 'schedulers'} <= content.keys()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    return bool(torch.isfinite(tensor if tensor.element_size() > 1 else tensor.float()).all())  # 8 bits lack the test
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _are_tensors(state: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Names of checkpoints and in them: an experiment's files, what a file holds, ESRGAN's older names made BasicSR's."""
+"""Names of checkpoints and in them: an experiment's files, and ESRGAN's older names made BasicSR's."""
 
 import re
 from pathlib import Path
@@ -74,70 +74,3 @@ def strip_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     if state and all(name.startswith(prefix) for name in state):
         return {name[len(prefix):]: tensor for name, tensor in state.items()}
     return state
-
-
-def describe_weights(state: dict[str, Tensor]) -> str:
-    """Say in a few words what network ``state`` belongs to, guessed from names and shapes."""
-    branches = _count(state, r'^branches\.(\d+)\.')
-    if branches:
-        first = {name[len('branches.0.'):]: value for name, value in state.items() if name.startswith('branches.0.')}
-        return f'an SREnsemble of {branches} branches, the first of them {describe_weights(first)}'
-    for describe in (_degradation, _discriminator, _super_resolution, _classifier):
-        words = describe(state)
-        if words:
-            return words
-    names = list(state)
-    return f'{len(names)} tensors of an unknown network ({", ".join(names[:3])}{", ..." if len(names) > 3 else ""})'
-
-
-def _degradation(state: dict[str, Tensor]) -> str | None:
-    noise = '' if any(name.startswith('noises.') for name in state) else ' without noise'
-    if 'block_input.0.weight' in state:
-        blocks = _count(state, r'^res_blocks\.(\d+)\.')
-        convolutions = sum(bool(re.fullmatch(r'down_sample\.\d+\.bias', name)) for name in state)
-        kind = f'a DeResnet x{2 ** convolutions} generator{noise}' if convolutions or not noise else 'a DSGAN generator'
-        return f'{kind} with {blocks} blocks'
-    if 'csa.conv.weight' in state:
-        groups = _count(state, r'^body\.(\d+)\.body\.0\.body\.')
-        end = 'tail' if 'tail.1.weight' in state else 'head'
-        return f'a HAN generator{noise} with {groups} groups and its downsampling in the {end}'
-    if 'dsple.0.weight' in state:
-        blocks = _count(state, r'^body\.(\d+)\.body\.')
-        return f'an EDSR degradation generator{noise} with {blocks} blocks'
-    return None
-
-
-def _discriminator(state: dict[str, Tensor]) -> str | None:
-    for first, kind in (('net.net.0.weight', 'an FSD'), ('net.model.0.weight', 'a PatchGAN')):
-        if first in state:
-            norm = 'batch' if any(name.endswith('running_mean') for name in state) else 'instance'
-            return f'{kind} discriminator with {norm} norm on {state[first].shape[1]} channels'
-    return None
-
-
-def _super_resolution(state: dict[str, Tensor]) -> str | None:
-    if 'layers.0.residual_group.blocks.0.norm1.weight' in state:
-        return 'a SwinIR'
-    if 'conv_first.weight' not in state:
-        return None
-    blocks, width = _count(state, r'^body\.(\d+)\.'), state['conv_first.weight'].shape[0]
-    for mark, kind in (('body.0.rdb1.conv1.weight', 'an RRDBNet'), ('upconv1.weight', 'an MSRResNet'),
-                       ('body.0.residual_group.0.rcab.0.weight', 'an RCAN'), ('conv_after_body.weight', 'an EDSR')):
-        if mark in state:
-            return f'{kind} with {blocks} blocks of {width} channels'
-    return None
-
-
-def _classifier(state: dict[str, Tensor]) -> str | None:
-    shape = tuple(state['features.0.weight'].shape) if 'features.0.weight' in state else None
-    if shape == (64, 3, 11, 11):
-        return 'an AlexNet'
-    if shape == (64, 3, 3, 3):
-        layers = _count(state, r'^features\.(\d+)\.weight')
-        return f'a VGG with {layers} convolutions'
-    return None
-
-
-def _count(state: dict[str, Tensor], pattern: str) -> int:
-    """How many different numbers the group in ``pattern`` takes among the names."""
-    return len({match[1] for match in map(re.compile(pattern).match, state) if match})

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import torch
 
 from mssr_compat.checkpoint import read_training_state, read_weights
 from mssr_compat.errors import UserError
+from mssr_compat.files import write_whole
 
-_ASIDE = '.aside'
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -43,42 +42,18 @@ def write_file(path: str | Path, content: Any) -> dict[str, int]:
     Raises:
         SaveError: the file cannot be written; nothing of it is left.
     """
-    path = Path(path)
     buffer = io.BytesIO()
     torch.save(content, buffer)
     data = buffer.getbuffer()
-    aside = path.with_name(f'.{path.name}{_ASIDE}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-        _flush_folder(path.parent)
+        write_whole(path, data, flush=True)
     except OSError as error:
         no_room = error.errno in _NO_ROOM
-        needed = f'; it needs {len(data) / 2**20:.1f} MiB{_free(path.parent)}' if no_room else ''
+        needed = f'; it needs {len(data) / 2**20:.1f} MiB{_free(Path(path).parent)}' if no_room else ''
         failure = SaveError(f'{path} cannot be saved: {error.strerror or error}{needed}.')
         failure.no_room = no_room
         raise failure from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
     return {'size': len(data), 'crc32': zlib.crc32(data)}
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the renaming last, where the system can (not on Windows)."""
-    if hasattr(os, 'O_DIRECTORY'):
-        descriptor = os.open(folder, os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush no folders
-                raise
-        finally:
-            os.close(descriptor)
 
 
 def _free(folder: Path) -> str:
@@ -220,10 +195,3 @@ def set_newer_aside(states: str | Path, iteration: int) -> list[str]:
     for file in newer:
         os.replace(file, f'{file}.old')
     return [f'{file.name}.old' for file in newer]
-
-
-def remove_files_aside(*folders: str | Path) -> None:
-    """Remove what a killed process left half written."""
-    for folder in folders:
-        for file in Path(folder).glob(f'.*{_ASIDE}'):
-            file.unlink(missing_ok=True)

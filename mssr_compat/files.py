@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import math
 import os
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def replacing(path: str | Path, flush: bool = False) -> Iterator[Path]:
             aside.unlink()
 
 
-def write_whole(path: str | Path, data: bytes | str, flush: bool = False) -> None:
+def write_whole(path: str | Path, data: bytes | memoryview | str, flush: bool = False) -> None:
     """Write a file by :func:`replacing`; text as UTF-8."""
     with replacing(path, flush) as aside:
         aside.write_bytes(data.encode() if isinstance(data, str) else data)
@@ -52,6 +53,15 @@ def remove_asides(*folders: str | Path) -> None:
     for folder in folders:
         for file in Path(folder).glob(f'.*{_ASIDE}'):
             file.unlink(missing_ok=True)
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def plain(value: Any, finite: bool = False) -> Any:

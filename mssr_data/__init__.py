@@ -2,4 +2,4 @@
 
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import)
 
-from mssr_data import clean_image_dataset, unpaired_image_dataset  # noqa: F401
+from mssr_data import datasets  # noqa: F401

@@ -2,15 +2,18 @@
 
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from os import path as osp
 
 import numpy as np
 from basicsr.utils import FileClient
 
 from mssr_compat.errors import UserError
-from mssr_data.decoding import CorruptImageError, decode_image, header_size
+from mssr_data.decoding import TAIL, CorruptImageError, decode_image, header_size, looks_whole
 from mssr_data.listing import Listed, key_of, list_folder, list_meta_info
-from mssr_data.lmdb_client import missing_keys, open_lmdb
+from mssr_data.lmdb_store import missing_keys, open_lmdb
+
+_READERS = 16  # files looked at side by side
 
 
 class ImageSource:
@@ -38,7 +41,6 @@ class ImageSource:
         self.backend_options = dict(io_backend)
         self.backend = self.backend_options.pop('type', 'disk')
         self._client: tuple[int, FileClient] | None = None
-        self._last: tuple[int, np.ndarray] | None = None
         self._kept: dict[int, np.ndarray] | None = {} if cache else None
         if self.backend == 'lmdb':
             self.images = self._list_lmdb(meta_info, meta_option)
@@ -104,19 +106,15 @@ class ImageSource:
         except OSError as error:
             raise CorruptImageError(f"'{self.path(index)}' cannot be read ({error.strerror})") from error
 
-    def read(self, index: int, keep: bool = False) -> np.ndarray:
-        """Image ``index`` as :func:`~mssr_data.decoding.decode_image` gives it; ``keep`` holds on to the last one.
+    def read(self, index: int) -> np.ndarray:
+        """Image ``index`` as :func:`~mssr_data.decoding.decode_image` gives it.
 
         Raises:
             CorruptImageError: it cannot be decoded.
         """
-        if self._last is not None and self._last[0] == index:
-            return self._last[1]
         if self._kept and index in self._kept:
             return self._kept[index]
         image = decode_image(self.read_bytes(index), f"'{self.path(index)}'")
-        if keep:
-            self._last = (index, image)
         if self._kept is not None:
             self._kept[index] = image
         return image
@@ -133,6 +131,33 @@ class ImageSource:
         data = self.path(index) if self.backend == 'disk' else io.BytesIO(self.read_bytes(index))
         return header_size(data, f"'{self.path(index)}'")
 
+    def first_damaged(self) -> str | None:
+        """What is wrong with the first file that cannot be used, as far as its beginning and its end tell, or None.
+
+        Ten thousand files on a local disk take about a second. Only what looks odd is decoded. Images of an LMDB are
+        not looked at: whether the database is whole was seen when it was opened.
+        """
+        if self.backend == 'lmdb':
+            return None
+        with ThreadPoolExecutor(_READERS) as pool:  # of use on a network disk
+            for index, whole in enumerate(pool.map(self._looks_whole, range(len(self)))):
+                if not whole:
+                    try:
+                        self.read(index)
+                    except CorruptImageError as error:
+                        pool.shutdown(cancel_futures=True)
+                        return str(error)
+        return None
+
+    def _looks_whole(self, index: int) -> bool:
+        try:
+            with open(self.path(index), 'rb', buffering=0) as file:
+                head, size = file.read(16), file.seek(0, os.SEEK_END)
+                file.seek(max(size - TAIL, 0))
+                return looks_whole(head, file.read(TAIL), size)
+        except OSError:
+            return False
+
     def _file_client(self) -> FileClient:
         if self._client is None or self._client[0] != os.getpid():
             client = (open_lmdb(self.root, self.option, **self.backend_options) if self.backend == 'lmdb'
@@ -141,4 +166,4 @@ class ImageSource:
         return self._client[1]
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, '_client': None, '_last': None, '_kept': None if self._kept is None else {}}
+        return {**self.__dict__, '_client': None, '_kept': None if self._kept is None else {}}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mssr_compat.errors import UserError
 from mssr_compat.files import replacing, write_whole
+from mssr_compat.provenance import STARTED_FROM
 from mssr_data.listing import key_of, list_folder
 from mssr_inference.networks import Loaded
 from mssr_inference.picture_files import in_colour, read_picture
@@ -53,7 +54,7 @@ def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: di
     """``name.pth`` in BasicSR's layout and ``name.safetensors``, both with the network's options, and what its training
     started from where that is known.
     """
-    said = {'network': options, 'scale': scale} | ({} if started_from is None else {'started_from': started_from})
+    said = {'network': options, 'scale': scale} | ({} if started_from is None else {STARTED_FROM: started_from})
     pth, safe = folder / f'{name}.pth', folder / f'{name}.safetensors'
     with replacing(pth) as aside:
         torch.save({'params': state, **said}, aside)

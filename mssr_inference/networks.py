@@ -1,6 +1,5 @@
 """Networks from checkpoints alone."""
 
-import hashlib
 import inspect
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from mssr_compat.checkpoint import (
     read_weights,
 )
 from mssr_compat.errors import UserError
-from mssr_inference.foreign import infer_options
+from mssr_compat.files import file_hash
+from mssr_compat.known_networks import infer_options
 from mssr_options.reader import read_options
 
 OPT = 'give the option file that it was trained with (or any with the right {key} section) as --opt'
@@ -93,15 +93,6 @@ def load_discriminator(path: str | Path, opt: str | Path | None = None) -> Loade
     """Load a discriminator of stage 1 (of a published ``.tar`` with one, that one); errors as above."""
     state, options, _ = _read(path, opt, 'discriminator')
     return Loaded(_build(options, state, path), options, 1, Path(path), file_hash(find_checkpoint(path)))
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _read(path, opt, part, remedy=OPT) -> tuple[dict, dict, dict]:

@@ -9,20 +9,18 @@
 
 import json
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
-from basicsr.utils.lmdb_util import LmdbMaker
 from PIL import Image
 
 from mssr_compat.errors import UserError
+from mssr_data.lmdb_store import COMPRESSION, Packed, pack_lmdb
 from mssr_inference.draws import Draw
 
 MANIFEST = 'manifest.json'
-COMPRESSION = 1  # of PNG: trainers read these files many times
 
 
 class PairSet:
@@ -89,21 +87,13 @@ class PairSet:
 
     def pack(self, folder: str, names: list[str]) -> None:
         """Put the pictures of a folder into ``folder.lmdb`` in BasicSR's layout; an old one is replaced when done."""
-        database, aside = self.root / f'{folder}.lmdb', self.root / f'.{folder}.part.lmdb'
-        shutil.rmtree(aside, ignore_errors=True)
-        room = sum(self.path(folder, name).stat().st_size + 8192 for name in names)
-        maker = LmdbMaker(str(aside), map_size=2 * room + 2**26, compress_level=COMPRESSION)
-        try:
-            for name in sorted(names):
-                data = self.path(folder, name).read_bytes()
-                with Image.open(self.path(folder, name)) as image:
-                    maker.put(data, name, (image.height, image.width, 3))
-            maker.close()
-        finally:
-            maker.env.close()
-            maker.txt_file.close()
-        shutil.rmtree(database, ignore_errors=True)
-        aside.rename(database)
+        def packed(name: str) -> Packed:
+            path = self.path(folder, name)
+            with Image.open(path) as image:
+                return Packed(name, path.stat().st_size, image.height, image.width)
+
+        pack_lmdb(self.root / f'{folder}.lmdb', map(packed, sorted(names)),
+                  lambda name, _: self.path(folder, name).read_bytes())
 
 
 def write_aside(path: Path, data: bytes) -> None:

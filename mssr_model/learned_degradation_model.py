@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_compat.errors import UserError
+from mssr_compat.provenance import note_start
 from mssr_degradation.file_coding import build_coding
 from mssr_degradation.frozen_degradation import build_frozen
 from mssr_degradation.strength import draw_lq
@@ -40,6 +41,7 @@ class LearnedDegradation:
         """Generator ``k`` with the weights of its ``checkpoint:``."""
         def load(net, path, key):
             load_into(net, read_weights(path, key, param_key='params_ema'), path, key)
+            note_start(self.opt, path)
 
         net = build_frozen(k, options, load)
         if self.opt['scale'] % net.scale:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 from basicsr.utils import get_root_logger
 
-from mssr_compat.checkpoint_sets import SaveError, remove_files_aside, remove_old_sets, set_newer_aside, write_file
+from mssr_compat.checkpoint import network_description
+from mssr_compat.checkpoint_sets import SaveError, remove_old_sets, set_newer_aside, write_file
 from mssr_compat.distributed import from_first, gathered, world
 from mssr_compat.errors import UserError
+from mssr_compat.files import plain, remove_asides
+from mssr_compat.provenance import STARTED_FROM
 from mssr_compat.random_state import get_random_state, set_random_state
 from mssr_model.resuming import changed_options, check_fit
 
@@ -99,7 +102,7 @@ class SavingMixin:
         self._files, self._processes, complaint = {}, gathered(_on_cpu(self.own_state())), None
         if world()[0] == 0:
             try:
-                remove_files_aside(self.opt['path']['models'], self.opt['path']['training_states'])
+                remove_asides(self.opt['path']['models'], self.opt['path']['training_states'])
                 super().save(epoch, current_iter)
             except (UserError, OSError) as error:
                 last = f'; the checkpoint of iteration {self.saved_iter} is intact' if self.saved_iter else ''
@@ -122,8 +125,8 @@ class SavingMixin:
         nets, keys = (value if isinstance(value, list) else [value] for value in (net, param_key))
         content = {key: _on_cpu(dict(self.get_bare_model(one).state_dict()))
                    for one, key in zip(nets, keys, strict=True)}
-        content['network'] = _plain(self.opt[net_label.replace('net_', 'network_', 1)])
-        content |= {'scale': self.opt['scale'], **self.own_description(net_label)}
+        content |= network_description(self.opt, net_label.replace('net_', 'network_', 1))
+        content |= {STARTED_FROM: self.opt.get(STARTED_FROM, []), **self.own_description(net_label)}
         name = f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth'
         self._files[name] = write_file(Path(self.opt['path']['models']) / name, content)
 
@@ -140,7 +143,7 @@ class SavingMixin:
             'scaler': self.scaler.state_dict(),
             'seed': self.opt.get('manual_seed'),
             'processes': self._processes,
-            'best_metric_results': _plain(getattr(self, 'best_metric_results', {})),
+            'best_metric_results': plain(getattr(self, 'best_metric_results', {})),
             'validated': dict(self.validated),
             'in_a_row': self.guard.in_a_row,
             'files': self._files,
@@ -183,12 +186,3 @@ def _on_cpu(value):
     if isinstance(value, (list, tuple)):
         return type(value)(_on_cpu(item) for item in value)
     return value.detach().cpu() if hasattr(value, 'detach') else value
-
-
-def _plain(value):
-    """Options or metrics as dicts, lists and Python numbers, which need no class to be read again."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.item() if hasattr(value, 'item') else value

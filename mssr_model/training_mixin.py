@@ -4,6 +4,7 @@ from copy import deepcopy
 
 from mssr_arch.degradation_base import what_is_read
 from mssr_compat.checkpoint import load_into, read_weights
+from mssr_compat.provenance import note_start
 from mssr_degradation.file_coding import build_coding
 from mssr_model.acceleration import AccelerationMixin
 from mssr_model.lr_schedule import LinearDecayLR
@@ -31,6 +32,7 @@ class TrainingMixin(SteppingMixin, ValidationMixin, SavingMixin, AccelerationMix
         part = 'discriminator' if net is getattr(self, 'net_d', None) else 'generator'
         state = read_weights(load_path, key, param_key=param_key, part=part)
         load_into(self.get_bare_model(net), state, load_path, key, strict=strict)
+        note_start(self.opt, load_path)
 
     def setup_schedulers(self):
         """BasicSR's schedulers, and ``LinearDecayLR``."""

@@ -47,8 +47,6 @@ UNPAIRED = {
     'gt_size': CROP['gt_size'],
     'use_hflip': Key('bool', 'Mirror at random. Default: true.'),
     'use_rot': Key('bool', 'Turn by quarters at random. Default: true.'),
-    'paired_augment': Key('bool', 'The same flip and turn for both crops of a sample. Default: false.'),
-    'crops_per_image': Key('int >= 1', 'HR crops cut from a decoded photo before the next is decoded. Default: 1.'),
     'content_match': Key('int >= 1', 'HR crops tried, of which the one nearest to the LR crop in coarse contrast is '
                          'used. Default: 1.'),
     'cache_data': Key('bool', 'Keep all decoded photos in memory; for small sets. Default: false.'),

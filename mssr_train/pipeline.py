@@ -7,6 +7,7 @@ replaces it for the length of the run and says why.
 import argparse
 import errno
 import functools
+import io
 import logging
 import multiprocessing
 import re
@@ -14,7 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext, redirect_stdout, suppress
 from os import path as osp
 from pickle import UnpicklingError
 from unittest.mock import patch
@@ -26,15 +27,15 @@ from basicsr.utils import logger as basicsr_logger
 
 from mssr_compat.distributed import from_first, init_dist, is_first, is_restart, leave_dist
 from mssr_compat.errors import UserError
-from mssr_compat.prefetch import FailingPrefetchGenerator
 from mssr_metric.protocols import name_metrics
 from mssr_options.check import check_options
 from mssr_options.effective import effective_yaml
 from mssr_options.files import check_files
 from mssr_options.reader import read_options
+from mssr_train.data_sets import check_data
+from mssr_train.loaders import FailingPrefetchGenerator
 from mssr_train.preflight import run_preflight
-from mssr_train.run import TrainingRun
-from mssr_train.signals import Stopped
+from mssr_train.run import Stopped, TrainingRun
 
 _parse_options = basicsr.train.parse_options
 
@@ -140,18 +141,18 @@ def parse_options(root_path, is_train=True, *, folder):
     parser.add_argument('-opt')
     parser.add_argument('--force_yml', nargs='+', default=None)
     parser.add_argument('--check', action='store_true')
-    own, others = parser.parse_known_args()
-    if own.opt is None or '-h' in others or '--help' in others:
+    given, others = parser.parse_known_args()
+    if given.opt is None or '-h' in others or '--help' in others:
         return _parse_options(root_path, is_train)  # BasicSR prints its usage
 
-    opt = read_options(own.opt, own.force_yml)
-    check_options(opt, own.opt, is_train)
-    effective = osp.join(folder, osp.basename(own.opt))
+    opt = read_options(given.opt, given.force_yml)
+    check_options(opt, given.opt, is_train)
+    effective = osp.join(folder, osp.basename(given.opt))
     with open(effective, 'w', encoding='utf-8') as file:
         file.write(effective_yaml(opt))
     start = functools.partial(init_dist, use_gpu=opt['num_gpu'] != 0)
     with patch.object(sys, 'argv', [sys.argv[0], '-opt', effective, *others]), \
-            patch('basicsr.utils.options.init_dist', start):
+            patch('basicsr.utils.options.init_dist', start), redirect_stdout(io.StringIO()):  # "Disable distributed."
         seeded, (opt, args) = opt.get('manual_seed') is not None, _parse_options(root_path, is_train)
     opt['auto_resume'] |= is_restart()
     if not seeded:  # BasicSR draws one in each process
@@ -161,9 +162,10 @@ def parse_options(root_path, is_train=True, *, folder):
     metrics = (opt.get('val') or {}).get('metrics')
     if metrics:
         opt['val']['metrics'] = name_metrics(metrics, opt['scale'])
-    if own.check:
+    if given.check:
         run_preflight(opt, args)
         sys.exit(0)
+    check_data(opt)
     return opt, args
 
 

@@ -36,9 +36,9 @@ def load_resume_state(opt: dict) -> tuple[dict[str, Any] | None, list[str]]:
         return None, found.lines
     state = read_training_state(found.state, 'path.resume_state')
     opt['path']['resume_state'] = str(found.state)
-    own, opt['path']['models'] = opt['path']['models'], str(found.models)
+    models, opt['path']['models'] = opt['path']['models'], str(found.models)
     misc.check_resume(opt, state['iter'])
-    opt['path']['models'] = own
+    opt['path']['models'] = models
     opt['resume_iter'], total = state['iter'], opt['train']['total_iter']
     if state['iter'] > total:
         raise UserError(f'{found.state} is of iteration {state["iter"]}, beyond train.total_iter, which is {total}: '

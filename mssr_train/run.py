@@ -3,7 +3,9 @@
 import contextlib
 import os
 import shlex
+import signal
 import sys
+import threading
 from unittest.mock import patch
 
 import basicsr.train
@@ -13,14 +15,49 @@ from basicsr.utils import get_root_logger, misc
 from mssr_compat.checkpoint_sets import SaveError
 from mssr_compat.distributed import highest, world
 from mssr_compat.errors import UserError
-from mssr_compat.prefetch import LazyCPUPrefetcher, WatchedPrefetcher
-from mssr_train.data_watch import DataWatch
-from mssr_train.loaders import create_train_val_dataloader
+from mssr_train.loaders import DataWatch, LazyCPUPrefetcher, WatchedPrefetcher, create_train_val_dataloader
 from mssr_train.resume import keep_folder, load_resume_state, make_folders
-from mssr_train.signals import Stopped, StopRequest
 
 _init_tb_loggers = basicsr.train.init_tb_loggers
 _build_model = basicsr.train.build_model
+
+
+class Stopped(Exception):
+    """Training stopped because a signal asked for it; ``number`` is the signal's."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class StopRequest:
+    """Between :meth:`watch` and :meth:`forget`, notes SIGINT and SIGTERM in :attr:`number` (0: none).
+
+    A second Ctrl-C interrupts at once. A second SIGTERM does not: launchers pass on one of their own after the one
+    that reaches the whole job.
+    """
+
+    def __init__(self):
+        self.number = 0
+        self._before = {}
+
+    def watch(self) -> None:
+        """Begin; again is no harm."""
+        if not self._before and threading.current_thread() is threading.main_thread():  # no other may set handlers
+            self._before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
+
+    def forget(self) -> None:
+        """Give the handlers back that were there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _note(self, number: int, _frame) -> None:
+        if self.number and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.number = self.number or number
+        name = signal.Signals(number).name
+        sys.stderr.write(f'{name}: this iteration is finished and saved first.\n')
 
 
 class TrainingRun:

@@ -11,8 +11,6 @@ Nothing in the input but tensors and plain values is read: a file that would run
 """
 
 import argparse
-import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -20,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from mssr_compat.checkpoint import describe_weights, read_weights
+from mssr_compat.checkpoint import describe_weights, read_metadata, read_weights
 from mssr_compat.errors import UserError
+from mssr_compat.files import replacing
+from mssr_compat.provenance import STARTED_FROM
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -47,20 +47,6 @@ def take_branch(state: dict[str, torch.Tensor], branch: int, path: Path) -> dict
     return found
 
 
-def save(state: dict[str, torch.Tensor], path: Path) -> None:
-    """Write aside and rename, so that a full disk or an interrupt leaves no half file under the final name."""
-    aside = path.with_name(f'.{path.name}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({'params': {name: tensor.clone() for name, tensor in state.items()}}, aside)
-        os.replace(aside, path)
-    except (OSError, RuntimeError) as error:
-        raise UserError(f'{path} could not be written: {error}') from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-
-
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     try:
@@ -69,7 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
         state = read_weights(args.input, param_key=args.param_key, part=args.part, index=args.index)
         if args.branch is not None:
             state = take_branch(state, args.branch, args.input)
-        save(state, args.output)
+        content = {'params': {name: tensor.clone() for name, tensor in state.items()}}
+        starts = read_metadata(args.input).get(STARTED_FROM)
+        try:
+            with replacing(args.output) as aside:
+                torch.save(content if starts is None else {**content, STARTED_FROM: starts}, aside)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f'{args.output} could not be written: {error}') from error
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

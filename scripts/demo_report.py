@@ -10,13 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import mssr_arch  # noqa: F401  (shims before BasicSR's first import; registers the networks)
+import mssr_inference  # noqa: F401  (shims before BasicSR's first import; registers the networks)
 
 # isort: split
 import cv2
 import numpy as np
 import torch
-from basicsr.archs import build_network
 from basicsr.utils import img2tensor, tensor2img
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image, ImageDraw, ImageFont
@@ -24,19 +23,11 @@ from PIL import Image, ImageDraw, ImageFont
 from mssr_arch.degradation_base import what_is_read
 from mssr_arch.frequency_filters import build_filter
 from mssr_arch.imresize import bicubic_downsample
-from mssr_compat.checkpoint import load_into, read_weights
+from mssr_inference.networks import load_generator, load_upscaler
 from mssr_metric.protocols import calculate_psnr_protocol, calculate_ssim_protocol
-from mssr_options.reader import read_options
 
 SCALE = 4
-NAMES = ('DeResnet', 'HAN')
-
-
-def load(options, path):
-    """A network by its options, with the weights of a checkpoint."""
-    net = build_network({key: value for key, value in options.items() if key != 'checkpoint'})
-    load_into(net, read_weights(path), path)
-    return net.eval()
+GENERATORS = {'DeResnet': 'demo_degradation_deresnet', 'HAN': 'demo_degradation_han'}
 
 
 def read_pairs(root):
@@ -49,10 +40,6 @@ def read_pairs(root):
     return pairs
 
 
-def upscale_bicubic(lr):
-    return imresize(lr[0], SCALE)[None].clamp(0, 1)
-
-
 def degrade(generator, hr, noise=None):
     """One LR photo that a generator draws of an HR photo; ``noise=False``: without noise."""
     return generator(what_is_read(generator, hr, SCALE), noise).clamp(0, 1)
@@ -61,24 +48,17 @@ def degrade(generator, hr, noise=None):
 @torch.no_grad()
 def restore(ensemble, pairs):
     """{method: [image]} for bicubic interpolation, each branch, and their mean."""
-    results = {'bicubic': [upscale_bicubic(lr) for _, lr, _ in pairs]}
     outputs = [ensemble(lr, all_branches=True) for _, lr, _ in pairs]
-    for k in range(len(outputs[0])):
-        results[f'S_{k + 1}'] = [out[k] for out in outputs]
-    results['ensemble'] = [out.mean(0) for out in outputs]
-    return results
+    branches = {f'S_{k + 1}': [out[k] for out in outputs] for k in range(len(outputs[0]))}
+    bicubic = [imresize(lr[0], SCALE)[None].clamp(0, 1) for _, lr, _ in pairs]
+    return {'bicubic': bicubic, **branches, 'ensemble': [out.mean(0) for out in outputs]}
 
 
 def measure(results, pairs):
     """{method: (PSNR, SSIM) of each pair}, protocol mssr."""
-    return {
-        method: [
-            (calculate_psnr_protocol(tensor2img(image), tensor2img(hr), 'mssr'),
-             calculate_ssim_protocol(tensor2img(image), tensor2img(hr), 'mssr'))
-            for image, (_, _, hr) in zip(images, pairs, strict=True)
-        ]
-        for method, images in results.items()
-    }
+    return {method: [tuple(figure(tensor2img(image), tensor2img(hr), 'mssr')
+                           for figure in (calculate_psnr_protocol, calculate_ssim_protocol))
+                     for image, (_, _, hr) in zip(images, pairs, strict=True)] for method, images in results.items()}
 
 
 def noise_level(lr):
@@ -97,20 +77,14 @@ def detail(lr, bicubic):
 def describe_degradations(generators, pairs):
     """Rows (name, noise, detail, deviation between draws) over the validation HR photos, whose real LR is known."""
     torch.manual_seed(0)
-    rows = []
     bicubic = [bicubic_downsample(hr, SCALE) for _, _, hr in pairs]
-    real = [lr for _, lr, _ in pairs]
-    for name, lrs, deviation in (('bicubic', bicubic, 0.0), ('real LR', real, None)):
-        rows.append((name, lrs, deviation))
-    for name, generator in zip(NAMES, generators, strict=True):
+    rows = [('bicubic', bicubic, 0.0), ('real LR', [lr for _, lr, _ in pairs], None)]
+    for name, generator in generators.items():
         draws = [torch.cat([degrade(generator, hr) for _ in range(8)]) for _, _, hr in pairs]
         deviation = np.mean([draw.std(0).mean().item() * 255 for draw in draws])
         rows.append((name, [draw[:1] for draw in draws], deviation))
-    return [
-        (name, np.mean([noise_level(lr) for lr in lrs]),
-         np.mean([detail(lr, low) for lr, low in zip(lrs, bicubic, strict=True)]), deviation)
-        for name, lrs, deviation in rows
-    ]
+    return [(name, np.mean([noise_level(lr) for lr in lrs]), np.mean(list(map(detail, lrs, bicubic))), deviation)
+            for name, lrs, deviation in rows]
 
 
 def print_tables(figures, degradations, pairs):
@@ -129,7 +103,7 @@ def print_tables(figures, degradations, pairs):
         print(f'  {name:10} {noise:7.2f} {sharpness:7.2f} ' + ('      -' if deviation is None else f'{deviation:7.2f}'))
 
 
-def panel(image, label, size, pixels=None):
+def panel(image, label, size):
     """A labelled square panel: (1, 3, h, w) enlarged without smoothing, so that its pixels can be seen."""
     picture = Image.fromarray(tensor2img(image, rgb2bgr=False)).resize((size, size), Image.NEAREST)
     canvas = Image.new('RGB', (size, size + 26), 'white')
@@ -138,11 +112,10 @@ def panel(image, label, size, pixels=None):
     return canvas
 
 
-def crop(image, scale, side=24, at=None):
+def middle(image, scale, side):
     """The central square of ``side`` LR pixels, at ``scale``."""
-    height, width = image.shape[-2] // scale, image.shape[-1] // scale
-    top, left = at or ((height - side) // 2, (width - side) // 2)
-    return image[..., top * scale:(top + side) * scale, left * scale:(left + side) * scale]
+    top, left = ((length // scale - side) // 2 * scale for length in image.shape[-2:])
+    return image[..., top:top + side * scale, left:left + side * scale]
 
 
 @torch.no_grad()
@@ -151,22 +124,16 @@ def draw_picture(results, figures, generators, pairs, path):
     gains = [e[0] - b[0] for e, b in zip(figures['ensemble'], figures['bicubic'], strict=True)]
     i = int(np.argsort(gains)[len(gains) // 2])
     name, lr, hr = pairs[i]
-    size, side = 288, 40
-
-    def psnr(method):
-        return f'{figures[method][i][0]:.2f} dB'
-
     torch.manual_seed(1)
-    best = 1 if len(generators) > 1 else 0
-    rows = [
-        [(crop(lr, 1, side), f'LR, {name.split("_")[0]}'), (crop(results['bicubic'][i], SCALE, side),
-         f'bicubic, {psnr("bicubic")}'), (crop(results['ensemble'][i], SCALE, side), f'ensemble, {psnr("ensemble")}'),
-         (crop(hr, SCALE, side), 'HR')],
-        [(crop(lr, 1, side), 'real LR'), *((crop(degrade(generators[k], hr), 1, side), f'{NAMES[k]}, draw {draw}')
-         for k, draw in ((0, 1), (0, 2), (best, 1)))],
+    drawn = [(degrade(generators[key], hr), f'{key}, draw {draw}') for key, draw in
+             (('DeResnet', 1), ('DeResnet', 2), ('HAN', 1))]
+    shown = [
+        [(lr, f'LR, {name.split("_")[0]}'), *((results[method][i], f'{method}, {figures[method][i][0]:.2f} dB')
+         for method in ('bicubic', 'ensemble')), (hr, 'HR'), (degrade(generators['HAN'], hr, False), 'HAN, noise off')],
+        [(lr, 'real LR'), *drawn, (bicubic_downsample(hr, SCALE), 'bicubic LR')],
     ]
-    rows[1].append((crop(bicubic_downsample(hr, SCALE), 1, side), 'bicubic LR'))
-    rows[0].append((crop(degrade(generators[best], hr, noise=False), 1, side), f'{NAMES[best]}, noise off'))
+    size, side = 288, 40
+    rows = [[(middle(image, image.shape[-1] // lr.shape[-1], side), label) for image, label in row] for row in shown]
     canvas = Image.new('RGB', (5 * (size + 6) - 6, 2 * (size + 32) - 6), 'white')
     for y, row in enumerate(rows):
         for x, (image, label) in enumerate(row):
@@ -179,9 +146,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--output', type=Path, default=ROOT / 'demo' / 'mssr_demo.png')
     args = parser.parse_args()
-    opt = read_options(ROOT / 'options' / 'demo' / 'train_mssr.yml')
-    ensemble = load(opt['network_g'], ROOT / 'experiments' / 'demo_mssr' / 'models' / 'net_g_latest.pth')
-    generators = [load(options, ROOT / options['checkpoint']) for options in opt['degradations']]
+    models = {name: ROOT / 'experiments' / name / 'models' / 'net_g_latest.pth'
+              for name in ('demo_mssr', *GENERATORS.values())}
+    ensemble = load_upscaler(models['demo_mssr']).net
+    generators = {key: load_generator(models[name]).net for key, name in GENERATORS.items()}
     pairs = read_pairs(ROOT / 'datasets' / 'demo')
     results = restore(ensemble, pairs)
     figures = measure(results, pairs)

@@ -23,6 +23,7 @@ import torch
 import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_compat.errors import UserError
+from mssr_compat.provenance import carried_on
 from mssr_data.decoding import CorruptImageError
 from mssr_inference.command_line import choose_device
 from mssr_inference.export import (
@@ -68,10 +69,12 @@ def export(args: argparse.Namespace) -> bool:
     """Write and check everything; false if a network has no ONNX file with free sizes."""
     complete = True
     loaded = load_upscaler(args.checkpoint, args.opt)
-    net = loaded.net
+    net, starts = loaded.net, carried_on(args.checkpoint)
+    for start in starts:
+        print(f'started from {start["file"]}, licence: {start["licence"]}')
     for k, name in enumerate(net.branch_names):
         for path in write_weights(args.output, name, branch_state(loaded, k), loaded.options['branches'][k],
-                                  loaded.scale):
+                                  loaded.scale, starts):
             print(f'{path}: {check_with_spandrel(path, net.branches[k], loaded.scale)}')
         if not args.no_onnx:
             complete &= export_onnx(args.output / f'{name}.onnx', Mean([net.branches[k]]), net.multiples[k])
@@ -84,7 +87,7 @@ def export(args: argparse.Namespace) -> bool:
     options = loaded.options['branches'][0]
     average = SREnsemble([options]).eval().requires_grad_(False)
     average.branches[0].load_state_dict(state)
-    for path in write_weights(args.output, 'averaged', state, options, loaded.scale):
+    for path in write_weights(args.output, 'averaged', state, options, loaded.scale, starts):
         print(f'{path}: {check_with_spandrel(path, average.branches[0], loaded.scale)}')
     if args.val_lq:
         report_gap(args, loaded, average)

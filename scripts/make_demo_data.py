@@ -21,7 +21,11 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import torch
+
 from mssr_compat.errors import UserError
+from mssr_compat.files import write_whole
+from mssr_data.simulated_camera import gaussian, take_photo
 
 SCALE = 4
 SHOTS = 4  # LR photos of each training region; the camera moves by up to SCALE - 1 HR pixels between them
@@ -69,38 +73,21 @@ REGIONS_VALID = (
 )
 
 
-@dataclass(frozen=True)
-class Camera:
-    """One shot's settings. Blur in HR pixels; read noise on a full scale of 1; JPEG quality 1 to 100."""
+def shoot(hr: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One shot of the demo's camera, whose focus, exposure and compression vary a little.
 
-    blur: float
-    full_well: float  # photons that saturate a pixel: shot noise has variance signal / full_well
-    read_noise: float
-    jpeg_quality: int
+    Args:
+        hr: (sH, sW, 3) uint8 BGR, sides multiples of ``SCALE``.
+        rng: source of the settings and the noise.
 
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> 'Camera':
-        """The same camera each time, with a little life in it: focus, exposure and compression vary."""
-        return cls(blur=rng.uniform(1.2, 1.8), full_well=rng.uniform(90, 130), read_noise=rng.uniform(0.015, 0.025),
-                   jpeg_quality=int(rng.integers(88, 96)))
-
-    def shoot(self, hr: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Photograph a clean picture: lens, sensor, noise of each colour, JPEG.
-
-        Args:
-            hr: (sH, sW, 3) uint8 BGR, sides multiples of ``SCALE``.
-            rng: source of the noise.
-
-        Returns:
-            (H, W, 3) uint8 BGR, aligned with ``hr``.
-        """
-        height, width = hr.shape[0] // SCALE, hr.shape[1] // SCALE
-        light = cv2.GaussianBlur(hr.astype(np.float64) / 255, (0, 0), self.blur, borderType=cv2.BORDER_REFLECT)
-        light = light.reshape(height, SCALE, width, SCALE, 3).mean((1, 3))  # a sensor pixel gathers SCALE x SCALE
-        light = rng.poisson(light * self.full_well) / self.full_well + rng.normal(0, self.read_noise, light.shape)
-        lr = np.rint(light.clip(0, 1) * 255).astype(np.uint8)
-        _, code = cv2.imencode('.jpg', lr, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg_quality])
-        return cv2.imdecode(code, cv2.IMREAD_COLOR)
+    Returns:
+        (H, W, 3) uint8 BGR, aligned with ``hr``.
+    """
+    blur, full_well, read_noise = rng.uniform(1.2, 1.8), rng.uniform(90, 130), rng.uniform(0.015, 0.025)
+    quality = int(rng.integers(88, 96))
+    scene = torch.from_numpy(hr[..., ::-1].astype(np.float64) / 255).permute(2, 0, 1)
+    lens = [gaussian(blur, (round(8 * blur + 1) | 1) // 2, torch.float64)] * 2  # reaches as far as OpenCV's
+    return take_photo(scene, SCALE, lens, full_well, read_noise, quality, rng)[..., ::-1]
 
 
 def read_region(region: Region, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -129,11 +116,11 @@ def make_challenge(seed: int = 0) -> dict[str, np.ndarray]:
             name = f'{region.name}_shot{shot}'
             rng = _generator(seed, name)
             shift = tuple(int(v) for v in rng.integers(0, SCALE, 2))
-            images[f'{LR_TRAIN}/{name}.png'] = Camera.draw(rng).shoot(read_region(region, shift), rng)
+            images[f'{LR_TRAIN}/{name}.png'] = shoot(read_region(region, shift), rng)
     for region in REGIONS_VALID:
         rng = _generator(seed, f'valid_{region.name}')
         images[f'{HR_VALID}/{region.name}.png'] = hr = read_region(region)
-        images[f'{LR_VALID}/{region.name}.png'] = Camera.draw(rng).shoot(hr, rng)
+        images[f'{LR_VALID}/{region.name}.png'] = shoot(hr, rng)
     return images
 
 
@@ -152,10 +139,9 @@ def write_challenge(output: Path, seed: int = 0) -> dict[str, int]:
             raise UserError(f'{strange[0]}: not written by the demo; remove it, or choose another --output.')
     for name, image in images.items():
         path = output / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         data = cv2.imencode('.png', image)[1].tobytes()
         if not path.is_file() or path.read_bytes() != data:
-            path.write_bytes(data)
+            write_whole(path, data)
     return {role: sum(name.startswith(role) for name in images) for role in ROLES}
 
 

@@ -20,13 +20,12 @@ import cv2
 
 cv2.setNumThreads(1)  # photos are worked on side by side instead
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the report names what cannot be read
-from _prepare_images import Crop
-from _prepare_presets import MEANING, PRESETS, ROLES
-from _prepare_report import check_sizes, report, yaml_lines
-from _prepare_role import RolePreparation, Target
-from _prepare_roles import check_pairs, check_places, photos_of_roles
 
 from mssr_compat.errors import UserError
+from scripts.prepare.images import Crop
+from scripts.prepare.presets import MEANING, PRESETS, ROLES, check_places, photos_of_roles
+from scripts.prepare.report import check_pairs, check_sizes, report, yaml_lines
+from scripts.prepare.role import RolePreparation, Target
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

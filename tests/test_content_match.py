@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_tools import options, photo, write_photo
-from mssr_data.content_match import coarse_contrast, nearest_contrast
+from mssr_data.crops import coarse_contrast, nearest_contrast
+from mssr_data.datasets import UnpairedImageDataset
 from mssr_data.sampler import SampleIndex
-from mssr_data.unpaired_image_dataset import UnpairedImageDataset
 
 
 @pytest.fixture(scope='module')

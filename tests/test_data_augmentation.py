@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mssr_data.augmentation import flip_and_turn, random_crop
+from mssr_data.crops import flip_and_turn, random_crop
 from mssr_data.decoding import CorruptImageError, decode_image, to_rgb8
-from mssr_data.keyed_random import endless_shuffle, permutation, raw_numbers
+from mssr_data.sampler import endless_shuffle, permutation, raw_numbers
 
 any_number = st.integers(0, 2**64 - 1)
 

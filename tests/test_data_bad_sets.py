@@ -106,8 +106,7 @@ OPTIONS = {
     'scale zero': ({'scale': 0}, 'scale', '0'),
     'scale text': ({'scale': '4'}, 'scale', "'4'"),
     'use_rot text': ({'use_rot': 'yes'}, 'datasets.train.use_rot', 'true or false'),
-    'paired_augment number': ({'paired_augment': 1}, 'datasets.train.paired_augment', 'true or false'),
-    'crops zero': ({'crops_per_image': 0}, 'datasets.train.crops_per_image', '0'),
+    'use_hflip number': ({'use_hflip': 1}, 'datasets.train.use_hflip', 'true or false'),
     'content_match none': ({'content_match': 0}, 'datasets.train.content_match', '0'),
     'cache_data text': ({'cache_data': 'yes'}, 'datasets.train.cache_data', 'true or false'),
     'on_corrupt': ({'on_corrupt': 'ignore'}, 'datasets.train.on_corrupt', 'stop or skip'),
@@ -179,4 +178,4 @@ def test_odd_photos_are_fine(tmp_path):
     dataset = build_dataset(options(tmp_path, dataroot_lq=str(tmp_path / 'LR Fotos ü')))
     samples = [dataset[SampleIndex(index, index)]['lq'] for index in range(7)]
     assert all(sample.shape == (3, 8, 8) and sample.max() <= 1 for sample in samples)
-    assert (samples[[image.name.endswith('deep.png') for image in dataset.lq.images].index(True)] == 1).all()
+    assert (samples[[image.name.endswith('deep.png') for image in dataset.sources['lq'].images].index(True)] == 1).all()

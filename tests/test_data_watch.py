@@ -2,20 +2,20 @@
 
 import pytest
 
-from mssr_train import data_watch
-from mssr_train.data_watch import DataWatch
+from mssr_train import loaders
+from mssr_train.loaders import DataWatch
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(data_watch.time, 'perf_counter', lambda: now[0])
+    monkeypatch.setattr(loaders.time, 'perf_counter', lambda: now[0])
     return now
 
 
 def watch(monkeypatch, warnings, rank=0, num_gpu=1, **train):
-    monkeypatch.setattr(data_watch, 'get_root_logger', lambda: type('L', (), {'warning': warnings.append}))
-    monkeypatch.setattr(data_watch.os, 'cpu_count', lambda: 16)
+    monkeypatch.setattr(loaders, 'get_root_logger', lambda: type('L', (), {'warning': warnings.append}))
+    monkeypatch.setattr(loaders.os, 'cpu_count', lambda: 16)
     train = {'type': 'UnpairedImageDataset', 'num_worker_per_gpu': 6, **train}
     return DataWatch({'logger': {'print_freq': 10}, 'datasets': {'train': train}, 'rank': rank, 'num_gpu': num_gpu})
 
@@ -34,7 +34,7 @@ def test_a_loop_that_waits_is_told_once_after_the_first_interval(monkeypatch, cl
     run(watched, clock, 31, 1.0, 0.1)
     assert len(warnings) == 1
     for word in ('last 10 iterations', '9%', 'prepare_data.py', 'num_worker_per_gpu from 6 towards 16',
-                 'crops_per_image', 'prefetch_mode to cuda'):
+                 'prefetch_mode to cuda'):
         assert word in warnings[0]
 
 
@@ -46,5 +46,5 @@ def test_silence_where_data_keep_up_and_in_other_processes(monkeypatch, clock, s
 
 
 def test_remedies_are_those_that_are_left(monkeypatch, clock):
-    watched = watch(monkeypatch, [], num_gpu=0, num_worker_per_gpu=16, crops_per_image=4, io_backend={'type': 'lmdb'})
+    watched = watch(monkeypatch, [], num_gpu=0, num_worker_per_gpu=16, io_backend={'type': 'lmdb'})
     assert watched.remedies() == ['a faster disk, or more processor cores']

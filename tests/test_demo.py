@@ -16,7 +16,7 @@ WRITTEN = ('.*', 'experiments', 'results', 'datasets', 'tb_logger', 'build', '*.
 
 def demo(root, *args):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    return subprocess.run([sys.executable, 'scripts/demo.py', *args], cwd=root, env=environment, text=True,
+    return subprocess.run([sys.executable, 'scripts/run_demo.py', *args], cwd=root, env=environment, text=True,
                           capture_output=True)
 
 

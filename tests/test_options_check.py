@@ -51,7 +51,7 @@ MISSPELT = [
     ('1', 'datasets.train.use_hflp', True, ["'use_hflip'"]),
     ('1', 'datasets.train.batch_size_pergpu', 1, ["'batch_size_per_gpu'"]),
     ('1', 'datasets.train.num_workers_per_gpu', 1, ["'num_worker_per_gpu'"]),
-    ('1', 'datasets.train.pair_augment', True, ["'paired_augment'"]),
+    ('1', 'datasets.train.content_mach', 4, ["'content_match'"]),
     ('1', 'datasets.train.on_corupt', 'skip', ["'on_corrupt'"]),
     ('1', 'datasets.train.prefetch', 'cpu', ["'prefetch_mode'"]),
     ('1', 'datasets.train.io_backend.typ', 'disk', ['no such option']),

@@ -180,7 +180,7 @@ def test_out_of_memory(world, capsys, monkeypatch):
     def fail(*args, **kwargs):
         raise torch.OutOfMemoryError('CUDA out of memory')
 
-    monkeypatch.setattr('mssr_train.trial.build_model', fail)
+    monkeypatch.setattr('mssr_train.preflight.build_model', fail)
     _, problems = report_of(stage_1(), world, capsys)
     assert 'does not fit into memory; lower datasets.train.batch_size_per_gpu' in problems
 
@@ -189,7 +189,7 @@ def test_errors_in_other_peoples_code_are_located(world, capsys, monkeypatch):
     def fail(*args, **kwargs):
         raise KeyError('odd')
 
-    monkeypatch.setattr('mssr_train.trial.build_model', fail)
+    monkeypatch.setattr('mssr_train.preflight.build_model', fail)
     _, problems = report_of(stage_1(), world, capsys)
     assert "KeyError: 'odd' (test_preflight.py:" in problems
 

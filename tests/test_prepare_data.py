@@ -8,8 +8,6 @@ import lmdb
 import numpy as np
 import pytest
 import yaml
-from _prepare_images import Crop
-from _prepare_sources import Photo, unique_keys
 from basicsr.data import build_dataset
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +16,8 @@ from PIL import Image
 from data_tools import options, photo, write_photo
 from mssr_data.sampler import SampleIndex
 from prepare_tools import run, small_photos
+from scripts.prepare.images import Crop
+from scripts.prepare.sources import Photo, unique_keys
 
 
 @pytest.fixture

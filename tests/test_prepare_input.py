@@ -10,11 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from _prepare_presets import PRESETS, ROLES
 from PIL import Image
 
 from data_tools import photo, write_folder, write_photo
 from prepare_tools import SCRIPTS, files, main, pack, run, small_photos
+from scripts.prepare.presets import PRESETS, ROLES
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import errno
 import os
 from pathlib import Path
 
-import _prepare_images
-import _prepare_lmdb
 import lmdb
 import pytest
 
 from data_tools import photo, write_photo
+from mssr_data import lmdb_store
 from prepare_tools import contents, files, run, small_photos
+from scripts.prepare import images
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_full_disk_loses_nothing(photos, capsys, monkeypatch, form):
     assert run(photos, '--format', form) == 0
     whole = {name: data for name, data in files(photos / 'out').items() if name.endswith('.png')}
     (photos / 'out').rename(photos / 'reference')
-    write, room = Path.write_bytes, [9]
+    write, room = Path.write_bytes, [2 + 9]  # two journals, and one photo
 
     def full(path, data):
         room[0] -= 1
@@ -63,7 +63,7 @@ def test_a_full_disk_while_the_lmdb_is_written_keeps_the_sub_images(photos, caps
     def full(*_):
         raise lmdb.DiskError('No space left on device')
 
-    monkeypatch.setattr(_prepare_lmdb.LmdbMaker, 'put', full)
+    monkeypatch.setattr(lmdb_store.LmdbMaker, 'put', full)
     assert run(photos, '--format', 'lmdb', '--workers', 1) == 2
     assert 'No space left on device' in capsys.readouterr().err
     monkeypatch.undo()
@@ -115,10 +115,10 @@ def test_other_settings_are_not_mixed_in(photos, capsys):
 
 
 def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):
-    original = _prepare_images.decode_image
-    monkeypatch.setattr('_prepare_role.wait', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    original = images.decode_image
+    monkeypatch.setattr('scripts.prepare.role.wait', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with monkeypatch.context() as patch:
-        patch.setattr(_prepare_images, 'decode_image', original)
+        patch.setattr(images, 'decode_image', original)
         assert run(photos) == 130
     monkeypatch.undo()
     assert 'run the same command again' in capsys.readouterr().err

@@ -9,7 +9,7 @@ import torch
 from resume_tools import STAGES, Kill, assert_same_end, experiment, kill_at, load, make_world, options, train
 
 import mssr_model
-from mssr_compat import checkpoint, checkpoint_sets
+from mssr_compat import checkpoint_sets, untrusted
 from mssr_compat.checkpoint_sets import iterations, newest_set, set_newer_aside, write_file
 from mssr_compat.errors import UserError
 from mssr_monitor.experiment_record import read_validations
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_passed_over(monkeypatch, copy, file):
             raise PermissionError(errno.EACCES, 'Permission denied', str(path))
         return open(path, *args, **kwargs)
 
-    for module in (checkpoint, checkpoint_sets):
+    for module in (untrusted, checkpoint_sets):
         monkeypatch.setattr(module, 'open', refuse, raising=False)
     states = experiment(copy, 'stage1') / 'training_states'
     state, _, complaints = newest_set(states, ['g', 'd'], [states.parent / 'models'])

@@ -6,15 +6,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
-from _prepare_images import COMPRESSION, Crop, Prepared, Written, prepare_photo, write_atomically
-from _prepare_journal import Journal
-from _prepare_lmdb import build_lmdb, stored_sizes
-from _prepare_sources import Photo, read_photos, unique_keys
+import lmdb
 from tqdm import tqdm
 
 from mssr_compat.errors import UserError
+from mssr_compat.files import remove_asides, write_whole
 from mssr_data.decoding import CorruptImageError
 from mssr_data.listing import key_of
+from mssr_data.lmdb_store import COMPRESSION, Packed, pack_lmdb, packed_sizes
+from scripts.prepare.images import Crop, Prepared, Written, prepare_photo
+from scripts.prepare.journal import Journal
+from scripts.prepare.sources import Photo, read_photos, unique_keys
 
 
 class Target(NamedTuple):
@@ -51,7 +53,6 @@ class RolePreparation:
         state = target.out / '.prepare'
         self.database = target.out / f'{name}.lmdb'
         self.folder = state / name if target.as_lmdb else target.out / name
-        self._aside = state / f'{name}.lmdb'
         try:
             state.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(exist_ok=True)
@@ -75,11 +76,10 @@ class RolePreparation:
             raise self._cannot_write(error) from error
 
     def _find_done(self) -> None:
-        for stray in self.folder.glob('.*.tmp'):
-            stray.unlink()
+        remove_asides(self.folder)
         present = {path.name: path.stat().st_size for path in self.folder.iterdir()}
         if self.target.as_lmdb:
-            present = stored_sizes(self.database) | present
+            present = self._packed() | present
         for photo, key in self.keys.items():
             prepared = self.journal.find(photo, key)
             if prepared and all(present.get(file.name) == file.size for file in prepared.files):
@@ -137,14 +137,23 @@ class RolePreparation:
         try:
             if not self.target.as_lmdb:
                 lines = [f'{file.name} ({file.height},{file.width},3) {COMPRESSION}\n' for file in files]
-                self.meta_info.parent.mkdir(exist_ok=True)
-                write_atomically(self.meta_info, ''.join(lines).encode())
+                write_whole(self.meta_info, ''.join(lines))
                 return
-            if stored_sizes(self.database) != {file.name: file.size for file in files}:
-                build_lmdb(self.database, files, self.folder, self._aside)
+            if self._packed() != {file.name: file.size for file in files}:
+                images = [Packed(key_of(file.name), file.size, file.height, file.width) for file in files]
+                pack_lmdb(self.database, images, self._read)
             shutil.rmtree(self.folder)
         except OSError as error:
             raise self._cannot_write(error) from error
+
+    def _packed(self) -> dict[str, int]:
+        """Sizes by file name of what the database holds."""
+        return {f'{key}.png': size for key, size in packed_sizes(self.database).items()}
+
+    def _read(self, key: str, old: lmdb.Environment | None) -> bytes:
+        """An image that was prepared now or, for those of a run before, lies in the old database."""
+        path = self.folder / f'{key}.png'
+        return path.read_bytes() if path.exists() else old.begin().get(key.encode())
 
     @property
     def files(self) -> list[Written]:

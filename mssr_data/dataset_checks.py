@@ -1,4 +1,4 @@
-"""What is checked of an unpaired data set before the first iteration."""
+"""What is checked of a training set before the first iteration."""
 
 import contextlib
 import os
@@ -16,65 +16,61 @@ MAX_HEADERS = 5000
 # LR photos may be as large as the HR ones (AIM2019's and NTIRE2020's are): only a clear margin means swapped roles.
 SWAPPED = 1.25
 
-_ROLES = {'gt': 'clean HR photos', 'lq': 'real LR photos'}
-
-
-def _is_whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def check_options(opt: dict) -> None:
-    """Refuse options that the dataset cannot work with.
+def check_options(opt: dict, roles: dict[str, str]) -> None:
+    """Refuse options that a data set with the photos ``roles`` cannot work with.
 
     Raises:
         UserError: names the YAML key and what would be right.
     """
     if opt.get('phase', 'train') != 'train':
-        raise UserError(f"datasets.{opt['phase']}.type: UnpairedImageDataset is for training; validation uses "
-                        "BasicSR's PairedImageDataset, or SingleImageDataset where there is no ground truth.")
-    for role, photos in _ROLES.items():
+        raise UserError(f"datasets.{opt['phase']}.type: {opt.get('type')} is for training; validation uses BasicSR's "
+                        'PairedImageDataset, or SingleImageDataset where there is no ground truth.')
+    for role, photos in roles.items():
         if not opt.get(f'dataroot_{role}'):
             raise UserError(f'datasets.train.dataroot_{role} is missing; set it to the folder or LMDB of {photos}.')
-    for key in ('gt_size', 'scale', 'crops_per_image', 'content_match'):
-        value = opt.get(key, 1 if key in ('crops_per_image', 'content_match') else None)
-        if not _is_whole(value):
+    for key, otherwise in (('gt_size', None), ('scale', None), ('content_match', 1)):
+        value = opt.get(key, otherwise)
+        if type(value) is not int or value < 1:
             name = key if key == 'scale' else f'datasets.train.{key}'
             raise UserError(f'{name} is {value!r}; it must be a whole number from 1 up.')
     if opt['gt_size'] % opt['scale']:
         near = opt['gt_size'] // opt['scale'] * opt['scale'] or opt['scale']
         raise UserError(f"datasets.train.gt_size is {opt['gt_size']}, which scale {opt['scale']} does not divide; "
                         f'{near} would do.')
-    for key in ('use_hflip', 'use_rot', 'paired_augment', 'allow_larger_lq', 'cache_data'):
+    for key in ('use_hflip', 'use_rot', 'allow_larger_lq', 'cache_data'):
         if not isinstance(opt.get(key, False), bool):
             raise UserError(f'datasets.train.{key} is {opt[key]!r}; it must be true or false.')
     if opt.get('on_corrupt', 'stop') not in ('stop', 'skip'):
         raise UserError(f"datasets.train.on_corrupt is {opt['on_corrupt']!r}; it must be stop or skip.")
-    if osp.realpath(opt['dataroot_gt']) == osp.realpath(opt['dataroot_lq']):
-        raise UserError(f"datasets.train.dataroot_gt and dataroot_lq are both '{opt['dataroot_gt']}'; the one holds "
-                        'clean HR photos, the other real LR photos of other scenes.')
+    roots = [opt[f'dataroot_{role}'] for role in roles]
+    if len({osp.realpath(root) for root in roots}) < len(roots):
+        raise UserError(f"datasets.train.dataroot_gt and dataroot_lq are both '{roots[0]}'; the one holds clean HR "
+                        'photos, the other real LR photos of other scenes.')
 
 
 def check_sizes(dataset) -> None:
     """Refuse images without a readable header or smaller than their crop, and roles that look swapped.
 
     Args:
-        dataset: an :class:`~mssr_data.unpaired_image_dataset.UnpairedImageDataset`.
+        dataset: a :class:`~mssr_data.datasets.CleanImageDataset`, or one with LR photos, too.
 
     Raises:
         UserError: names the image, the YAML key and the remedy.
     """
-    sides = {role: _shorter_sides(dataset, role) for role in _ROLES}
+    sides = {role: _shorter_sides(dataset, role) for role in dataset.roles}
     medians = {role: np.median(list(values.values())) for role, values in sides.items() if values}
-    if len(medians) == 2 and medians['lq'] > SWAPPED * medians['gt'] and not dataset.opt.get('allow_larger_lq', False):
-        raise UserError(f"datasets.train.dataroot_lq ('{dataset.lq.root}') holds larger photos than dataroot_gt "
-                        f"('{dataset.gt.root}'), median shorter side {medians['lq']:.0f} against {medians['gt']:.0f} "
-                        'px: swap them, or set datasets.train.allow_larger_lq to true if that is meant.')
-    for role, crop, rule in (('gt', dataset.gt_size, 'gt_size'), ('lq', dataset.lq_size, 'gt_size / scale')):
-        small = [index for index, side in sides[role].items() if side < crop]
+    if medians.get('lq', 0) > SWAPPED * medians.get('gt', np.inf) and not dataset.opt.get('allow_larger_lq', False):
+        gt, lq = (f"dataroot_{role} ('{dataset.sources[role].root}')" for role in ('gt', 'lq'))
+        raise UserError(f"datasets.train.{lq} holds larger photos than {gt}, median shorter side {medians['lq']:.0f} "
+                        f"against {medians['gt']:.0f} px: swap them, or set datasets.train.allow_larger_lq to true if "
+                        'that is meant.')
+    for role, found in sides.items():
+        crop, rule = dataset.sides[role], 'gt_size' if role == 'gt' else 'gt_size / scale'
+        small = [index for index, side in found.items() if side < crop]
         for index in small:
             others = f' (as are {len(small) - 1} others)' if len(small) > 1 else ''
-            dataset.refuse(role, index, f"'{getattr(dataset, role).path(index)}' has a side of {sides[role][index]} "
-                                        f'px, too small for the {crop} px crop of {rule}{others}')
+            dataset.refuse(role, index, f"'{dataset.sources[role].path(index)}' has a side of {found[index]} px, too "
+                                        f'small for the {crop} px crop of {rule}{others}')
 
 
 def check_cache(dataset) -> None:
@@ -86,7 +82,7 @@ def check_cache(dataset) -> None:
     if not dataset.opt.get('cache_data', False) or not hasattr(os, 'sysconf'):  # Windows does not tell this way
         return
     copies = max(dataset.opt.get('num_worker_per_gpu') or 0, 1)
-    needed = copies * sum(_decoded_bytes(getattr(dataset, role)) for role in _ROLES)
+    needed = copies * sum(map(_decoded_bytes, dataset.sources.values()))
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     if needed > memory / 2:
         each = f' in {copies} workers' if copies > 1 else ''
@@ -107,7 +103,7 @@ def _decoded_bytes(source) -> float:
 
 def _shorter_sides(dataset, role: str) -> dict[int, int]:
     """Shorter side in pixels by image number, without those that cannot be read."""
-    source = getattr(dataset, role)
+    source = dataset.sources[role]
     step = -(-len(source) // MAX_HEADERS)
     sides = {}
     for index, image in enumerate(source.images):

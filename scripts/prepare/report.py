@@ -1,11 +1,12 @@
-"""What was found and done, in a few lines, and the options to use it with."""
+"""What was found and done, what is unusual about it, and the options to use it with."""
 
 from pathlib import Path
 
 import numpy as np
-from _prepare_role import RolePreparation
 
-from mssr_data.checks import SWAPPED
+from mssr_compat.errors import UserError
+from mssr_data.dataset_checks import SWAPPED
+from scripts.prepare.role import RolePreparation
 
 _QUOTED = 10  # unreadable photos named one by one
 
@@ -30,6 +31,31 @@ def report(preparation: RolePreparation) -> list[str]:
     if strangers:
         notes.append(f"'{preparation.root}' holds {len(strangers)} files that are not from here and would be trained "
                      f"on too, such as '{strangers[0]}'")
+    return notes
+
+
+def check_pairs(roles: dict[str, RolePreparation], scale: int) -> list[str]:
+    """Leave out validation photos without a partner or with one of the wrong size; notes that name them."""
+    if 'valid_gt' not in roles or 'valid_lq' not in roles:
+        return []
+    notes = []
+    gt, lq = ({preparation.keys[photo]: photo for photo in preparation.done}
+              for preparation in (roles['valid_gt'], roles['valid_lq']))
+    for key in sorted(gt.keys() | lq.keys()):
+        if key not in gt or key not in lq:
+            photo, partner = (gt[key], 'LR') if key in gt else (lq[key], 'HR')
+            notes.append(f"'{photo}' has no {partner} partner and is left out")
+        else:
+            large, small = roles['valid_gt'].done[gt[key]], roles['valid_lq'].done[lq[key]]
+            rest = large.height - scale * small.height, large.width - scale * small.width
+            if all(0 <= pixels < scale for pixels in rest):
+                continue
+            notes.append(f"'{gt[key]}' ({large.width}x{large.height} px) is not {scale} times the size of '{lq[key]}' "
+                         f'({small.width}x{small.height} px); the pair is left out')
+        roles['valid_gt'].drop({gt[key]} if key in gt else set())
+        roles['valid_lq'].drop({lq[key]} if key in lq else set())
+    if not roles['valid_gt'].done:
+        raise UserError(f"no validation photo has a partner of 1/{scale} of its size; the first: {notes[0]}.")
     return notes
 
 

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from _prepare_images import Crop, Prepared, Written
-from _prepare_sources import Photo
-
 from mssr_compat.errors import UserError
+from mssr_compat.files import write_whole
+from scripts.prepare.images import Crop, Prepared, Written
+from scripts.prepare.sources import Photo
 
 
 class Journal:
@@ -40,9 +40,7 @@ class Journal:
     def rewrite(self) -> None:
         """Write the whole journal anew."""
         lines = [self.settings, *self.entries.values()]
-        aside = self.path.with_suffix('.tmp')
-        aside.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-        aside.replace(self.path)
+        write_whole(self.path, ''.join(json.dumps(line) + '\n' for line in lines))
 
     def add(self, photo: Photo, key: str, prepared: Prepared) -> None:
         entry = {'photo': photo.path, 'fingerprint': list(photo.fingerprint), 'key': key, 'mode': prepared.mode,
