@@ -2,6 +2,7 @@
 
 import _codecs
 import json
+import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -55,15 +56,16 @@ def read_weights(path: str | Path, key: str | None = None, *, param_key: str | N
     return strip_prefix(state, 'model.')
 
 
-_DESCRIPTION = ('network', 'scale', 'jpeg_qualities')
+_DESCRIPTION = ('network', 'scale', 'jpeg_qualities', 'strength', 'noise', 'eight_bit')
 
 
 def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]:
-    """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them), ``scale``, and
-    ``jpeg_qualities`` of what a generator draws.
+    """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them), ``scale``, and of
+    what a generator draws ``jpeg_qualities``, ``strength``, ``noise`` and ``eight_bit``, as
+    :class:`mssr_degradation.LearnedDegradation` has them.
 
     This project writes them beside the weights; in a ``.safetensors`` file they are metadata, in JSON. A foreign file
-    says neither, and the result is empty.
+    says none of it, and the result is empty.
 
     Raises:
         UserError: as :func:`read_weights`.
@@ -75,7 +77,10 @@ def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]
 
         with safe_open(path, 'pt') as file:
             metadata = file.metadata() or {}
-        content = {name: json.loads(metadata[name]) for name in _DESCRIPTION if name in metadata}
+        try:
+            content = {name: json.loads(metadata[name]) for name in _DESCRIPTION if name in metadata}
+        except ValueError as error:
+            raise UserError(f'{where} is damaged: its metadata are no JSON') from error
     else:
         content = _read(path, where)
     if not isinstance(content, Mapping):
@@ -85,9 +90,12 @@ def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]
         found['network'] = dict(content['network'])
     if isinstance(content.get('scale'), int):
         found['scale'] = content['scale']
-    qualities = content.get('jpeg_qualities')
-    if isinstance(qualities, list) and all(isinstance(quality, int) for quality in qualities):
-        found['jpeg_qualities'] = qualities
+    for name in ('jpeg_qualities', 'strength', 'noise'):
+        values = content.get(name)
+        if isinstance(values, list) and all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+            found[name] = values
+    if isinstance(content.get('eight_bit'), bool):
+        found['eight_bit'] = content['eight_bit']
     return found
 
 
