@@ -10,7 +10,7 @@ from _evidence_report import CLAIMS, RULE, TITLES, generator_tables, signed, sum
 from _evidence_statistics import seeds_note
 
 from mssr_compat.errors import UserError
-from mssr_monitor.experiment_record import plain
+from mssr_compat.files import plain
 
 #: beside the world's name and numbers of photos
 KEPT = ('size', 'recipes', 'machine', 'images', 'figures', 'generators')
@@ -83,7 +83,7 @@ def _seeds(row: str, one: dict, other: dict, file: Path, metrics: list[str]) -> 
 def write_json(path: Path, value: dict) -> None:
     """As JSON proper: what is no finite number becomes null."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain(value), indent=1), encoding='utf-8')
+    path.write_text(json.dumps(plain(value, finite=True), indent=1), encoding='utf-8')
 
 
 def tables(worlds: dict[str, dict]) -> list[str]:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from _evidence_plan import GENERATORS, ROWS, Part, Planner, generator_name, row_name
 from _evidence_transfer import compare_with_pairs
 from _evidence_truth import compare_with_truth
@@ -12,7 +11,6 @@ from _evidence_world import SCALE, World, read_rgb, read_tensor, write_rgb
 from basicsr.utils.matlab_functions import imresize
 
 from mssr_compat.errors import UserError
-from mssr_degradation.file_coding import build_coding
 from mssr_inference.networks import load_generator
 from mssr_loss.backbone import BACKBONES, local_weights
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
@@ -87,15 +85,15 @@ class Measurer:
 
         def measure():
             self.say(f'Measuring {part.name}.')
-            net = load_generator(path).net
+            degradation = load_generator(path)
             if self._study is None:
                 self._study = GeneratorStudy({**part.opt['datasets']['train']}, SCALE)
-            coding = build_coding(part.opt['train'].get('lq_jpeg'), part.opt['datasets']['train'], torch.device('cpu'))
-            figures, _ = self._study.run(net, coding)
+            figures, _ = self._study.run(degradation)
             return {'training_photos': {'generated': figures.generated, 'bicubic': figures.bicubic,
                                         'real': figures.real},
-                    'pairs': compare_with_pairs(net, self.world, coding),
-                    'truth': compare_with_truth(net, self.world, coding) if self.world.camera else None}
+                    'pairs': compare_with_pairs(degradation.net, self.world, degradation.jpeg),
+                    'truth': (compare_with_truth(degradation.net, self.world, degradation.jpeg)
+                              if self.world.camera else None)}
 
         try:
             return self._kept(part.name, f'{part.digest}, pairs', measure)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mssr_compat.errors import UserError
+from mssr_compat.files import write_whole
 from mssr_inference.networks import Loaded
-from mssr_inference.pair_set import write_aside
 
 OPSET = 18
 PROBE = (1, 3, 32, 48)  # of the picture on which exports are compared: multiples of every usual window
@@ -77,7 +77,7 @@ def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: di
         with suppress(OSError):
             aside.unlink()
     metadata = {'format': 'pt', 'network': json.dumps(options), 'scale': json.dumps(scale)}
-    write_aside(safe, save({key: tensor.contiguous() for key, tensor in state.items()}, metadata))
+    write_whole(safe, save({key: tensor.contiguous() for key, tensor in state.items()}, metadata))
     return [pth, safe]
 
 

@@ -10,7 +10,6 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
-from mssr_arch.degradation_base import DegradationNetwork
 from mssr_compat.checkpoint import (
     describe_weights,
     load_into,
@@ -19,6 +18,7 @@ from mssr_compat.checkpoint import (
     read_weights,
 )
 from mssr_compat.errors import UserError
+from mssr_degradation import LearnedDegradation
 from mssr_inference.foreign import infer_options
 from mssr_options.reader import read_options
 
@@ -29,10 +29,9 @@ class Loaded:
 
     net: nn.Module
     options: dict  #: as ``build_network`` takes them
-    scale: int  #: HR size over LR size; of a generator that does not downsample (DSGAN), of its training
+    scale: int  #: HR size over LR size
     path: Path
     sha256: str  #: of the file
-    jpeg_qualities: tuple[int, ...] = ()  #: of the files that a generator's LR stands for; none: no JPEG
 
 
 def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None) -> Loaded:
@@ -49,7 +48,7 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
     Raises:
         UserError: the file is unreadable, holds no SR network, or has no such branch.
     """
-    state, options, _ = _read(path, opt, 'generator')
+    state, options, _ = _read(path, opt)
     if options['type'] != 'SREnsemble':
         options = {'type': 'SREnsemble', 'branches': [options]}
         state = {f'branches.0.{name}': tensor for name, tensor in state.items()}
@@ -69,25 +68,15 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
     return Loaded(net, options, scale, Path(path), file_hash(path))
 
 
-def load_generator(path: str | Path, opt: str | Path | None = None) -> Loaded:
-    """Load a degradation generator of stage 1; arguments and errors as for :func:`load_upscaler`.
+def load_generator(path: str | Path, opt: str | Path | None = None) -> LearnedDegradation:
+    """Load a degradation generator of stage 1, or what :meth:`LearnedDegradation.save` wrote; arguments and errors as
+    for :func:`load_upscaler`.
 
     Raises:
         UserError: the file is unreadable or holds no degradation generator.
     """
-    state, options, scale = _read(path, opt, 'generator')
-    net = _build(options, state, path)
-    if not isinstance(net, DegradationNetwork):
-        raise UserError(f'{path} holds {describe_weights(state)}, but a degradation generator of stage 1 is needed.')
-    scale = scale or max(net.scale, 4 if net.scale == 1 else 1)
-    qualities = tuple(read_description(path).get('jpeg_qualities', ()))
-    return Loaded(net, options, scale, Path(path), file_hash(path), qualities)
-
-
-def load_discriminator(path: str | Path, opt: str | Path | None = None) -> Loaded:
-    """Load a discriminator of stage 1 (of a published ``.tar`` with one, that one); errors as above."""
-    state, options, _ = _read(path, opt, 'discriminator')
-    return Loaded(_build(options, state, path), options, 1, Path(path), file_hash(path))
+    _, options, scale = _read(path, opt)
+    return LearnedDegradation.load(path, options, scale)
 
 
 def file_hash(path: str | Path) -> str:
@@ -99,21 +88,20 @@ def file_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _read(path, opt, part) -> tuple[dict, dict, int | None]:
+def _read(path, opt) -> tuple[dict, dict, int | None]:
     """Weights, network options and scale of a checkpoint."""
-    state = read_weights(path, param_key='params_ema', part=part)
+    state = read_weights(path, param_key='params_ema')
     said = read_description(path)
-    key = 'network_d' if part == 'discriminator' else 'network_g'
     if opt is not None:
         options = read_options(str(opt))
-        if not isinstance(options.get(key), dict):
-            raise UserError(f'--opt {opt} has no {key} section, which must say what network {path} belongs to.')
-        said = network_description(options, key)
+        if not isinstance(options.get('network_g'), dict):
+            raise UserError(f'--opt {opt} has no network_g section, which must say what network {path} belongs to.')
+        said = network_description(options, 'network_g')
         return state, said['network'], said.get('scale')
     network = said.get('network') or infer_options(state)
     if network is None:
         raise UserError(f'{path} holds {describe_weights(state)} and does not say its options: give the option file '
-                        f'that it was trained with (or any with the right {key} section) as --opt.')
+                        f'that it was trained with (or any with the right network_g section) as --opt.')
     return state, network, said.get('scale')
 
 

@@ -49,16 +49,13 @@ def find_evidence(experiment: Experiment) -> tuple[Evidence | None, str]:
 
 
 def _degrade(experiment: Experiment):
-    from mssr_degradation.file_coding import build_coding
     from mssr_inference.networks import load_generator
     from mssr_monitor.generator_study import GeneratorStudy
     from mssr_monitor.pictures import as_arrays
 
     options = experiment.options
-    net = load_generator(experiment.checkpoint).net
-    data = options['datasets']['train']
-    coding = build_coding(options['train'].get('lq_jpeg'), data, torch.device('cpu'))
-    figures, pictures = GeneratorStudy(data, options['scale']).run(net, coding)
+    study = GeneratorStudy(options['datasets']['train'], options['scale'])
+    figures, pictures = study.run(load_generator(experiment.checkpoint))
     return as_arrays(pictures), figures
 
 
