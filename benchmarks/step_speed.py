@@ -95,7 +95,7 @@ def make_sides(opt, size, batch, device, folder):
         if not in_stage2:
             published, y_down = PublishedStage1(model.net_g, model.net_d), bicubic_downsample(y, 4)
             return lambda i: published.step(y, x, y_down)
-        published = PublishedStage2(model.degradations, model.net_g.branches)
+        published = PublishedStage2([one.net for one in model.degradations], model.net_g.branches)
         return lambda i: published.step(y, x, 1000 + i)
 
     def make_product():

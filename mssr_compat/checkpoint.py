@@ -1,6 +1,7 @@
 """Read network weights of any origin, and what their files say of them, and load them or say why not."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,22 +80,27 @@ def read_metadata(path: str | Path, key: str | None = None) -> dict[str, Any]:
 
 
 def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]:
-    """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them), ``scale``, and
-    ``jpeg_qualities`` of what a generator draws.
+    """What a checkpoint says of its network: ``network`` (options as ``build_network`` takes them), ``scale``, and of
+    what a generator draws ``jpeg_qualities``, ``strength``, ``noise`` and ``eight_bit``, as
+    :class:`mssr_degradation.LearnedDegradation` has them.
 
-    This project writes them beside the weights. A foreign file says neither, and the result is empty.
+    This project writes them beside the weights. A foreign file says none of it, and the result is empty.
 
     Raises:
         UserError: as :func:`read_weights`.
     """
     said, found = read_metadata(path, key), {}
-    network, qualities = said.get('network'), said.get('jpeg_qualities')
+    network = said.get('network')
     if isinstance(network, Mapping) and isinstance(network.get('type'), str):
         found['network'] = _without_files(network)
     if isinstance(said.get('scale'), int):
         found['scale'] = said['scale']
-    if isinstance(qualities, list) and all(isinstance(quality, int) for quality in qualities):
-        found['jpeg_qualities'] = qualities
+    for name in ('jpeg_qualities', 'strength', 'noise'):
+        values = said.get(name)
+        if isinstance(values, list) and all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+            found[name] = values
+    if isinstance(said.get('eight_bit'), bool):
+        found['eight_bit'] = said['eight_bit']
     return found
 
 

@@ -1,18 +1,11 @@
 """How much of a generator's noise the real LR photos have (``train.lq_noise: auto``)."""
 
-from collections.abc import Sequence
-from functools import partial
-
 import numpy as np
 import torch
 from basicsr.utils import get_root_logger
-from torch import nn
 
-from mssr_arch.degradation_base import what_is_read
-from mssr_arch.imresize import bicubic_downsample
-from mssr_arch.jpeg_coding import JPEGCoding
-from mssr_arch.strength import at_strength
 from mssr_data.photo_pool import read_photos
+from mssr_degradation.learned_degradation import LearnedDegradation
 from mssr_metric.haar_distance import SMALLEST
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import Photos, as_8bit
@@ -35,8 +28,7 @@ def read_real(options: dict, option: str | None = None) -> Photos:
 
 
 @torch.no_grad()
-def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength: Sequence[float] | None = None,
-                   coding: JPEGCoding | None = None) -> list[float] | None:
+def matched_shares(degradation: LearnedDegradation, hr: Photos, real: Photos) -> list[float] | None:
     """Shares of a generator's noise with which its LR photos are as noisy as the real ones.
 
     A discriminator compares crops of other scenes, which are less flat or flatter, and noise makes up for the
@@ -49,32 +41,26 @@ def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength:
     random numbers are not touched.
 
     Args:
-        G: the generator, on any device.
+        degradation: on any device. Of its strength, the mean of least and largest counts; what it says of noise does
+            not.
         hr: from :func:`read_hr`.
         real: from :func:`read_real`; of the size that the HR photos will have.
-        scale: HR size over LR size.
-        strength: least and largest share of all that G does beyond noise (``train.lq_strength``), whose mean counts;
-            None: all of it.
-        coding: what its LR goes through, on the same device.
 
     Returns:
-        Shares at quantiles from the least noisy photos to the noisiest, ascending from 0 to 1 at most; None: G has no
-        noise.
+        Shares at quantiles from the least noisy photos to the noisiest, ascending from 0 to 1 at most; None: the
+        generator has no noise.
     """
-    if not G.num_noise:
+    if not degradation.generator.num_noise:
         return None
-    device = next(G.parameters()).device
-    random = torch.Generator().manual_seed(0)
+    device, random = degradation.device, torch.Generator().manual_seed(0)
     wanted = np.quantile([noise_level([x]) for x in real], QUANTILES)
-    every_share = torch.tensor(SHARES, device=device).view(-1, 1, 1, 1)
+    strength, every_share = sum(degradation.strength or (1, 1)) / 2, torch.tensor(SHARES, device=device)
     levels = []
     for y in hr:
         y = y[None].to(device)
-        read, bicubic = what_is_read(G, y, scale), bicubic_downsample(y, scale)
-        z = G.draw_noise(read, random)
-        drawn = at_strength(partial(G, read), z, bicubic, sum(strength or (1, 1)) / 2, every_share).split(1)
-        drawn = (coding(x, random) if coding else x for x in drawn)
-        levels.append([noise_level([as_8bit(x[0].cpu())]) for x in drawn])
+        drawn = degradation.degrade(y, degradation.draw_noise(y, random), strength, every_share.view(-1, 1, 1, 1))
+        drawn = [as_8bit(degradation.as_file(x, random)[0].cpu()) for x in drawn.split(1)]
+        levels.append([noise_level([x]) for x in drawn])
     generated = np.maximum.accumulate(np.quantile(levels, QUANTILES, axis=0), axis=1)
     telling = np.flatnonzero(generated[:, -1] >= TELLING * generated[:, 0])
     shares = [np.interp(wanted[k], generated[k], SHARES) for k in telling]
@@ -83,8 +69,9 @@ def matched_shares(G: nn.Module, hr: Photos, real: Photos, scale: int, strength:
     else:  # noise that hardly matters stays as it is
         shares = [1.0] * len(QUANTILES)
     get_root_logger().info(
-        f'{type(G).__name__}, noise on flat regions from quiet photos to noisy ones: real LR {_listed(wanted)} levels, '
-        f'generated LR {_listed(generated[:, -1])}; shares of the noise that are drawn: {_listed(shares, 2)}')
+        f'{type(degradation.generator).__name__}, noise on flat regions from quiet photos to noisy ones: real LR '
+        f'{_listed(wanted)} levels, generated LR {_listed(generated[:, -1])}; shares of the noise that are drawn: '
+        f'{_listed(shares, 2)}')
     return shares
 
 

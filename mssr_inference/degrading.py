@@ -1,15 +1,11 @@
 """Many photos to a set of pairs: read ahead, degrade, write behind; what is there already is not made again."""
 
-import io
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import nn
 from tqdm import tqdm
 
 from mssr_data.decoding import CorruptImageError, to_rgb8
@@ -17,7 +13,7 @@ from mssr_data.image_source import ImageSource
 from mssr_inference.degrader import Degrader
 from mssr_inference.draws import Draw
 from mssr_inference.memory import is_out_of_memory
-from mssr_inference.pair_set import PairSet, write_aside
+from mssr_inference.pair_set import PairSet
 
 AHEAD = 2  # photos that are decoded while one is degraded
 
@@ -30,14 +26,10 @@ class Degradation:
         degraders: one for each generator, of one scale.
         pairs: the set, begun.
         keep_hr: whether the HR photos belong to it.
-        discriminator: makes a domain-distance map of each LR photo, or None.
-        device: of the discriminator.
     """
 
-    def __init__(self, source: ImageSource, degraders: list[Degrader], pairs: PairSet, keep_hr: bool = True,
-                 discriminator: nn.Module | None = None, device: torch.device | str = 'cpu'):
+    def __init__(self, source: ImageSource, degraders: list[Degrader], pairs: PairSet, keep_hr: bool = True):
         self.source, self.degraders, self.pairs, self.keep_hr = source, degraders, pairs, keep_hr
-        self.discriminator, self.device = discriminator, device
 
     def run(self, draws: list[Draw], show_progress: bool = True) -> list[tuple[str, str]]:
         """Make what is missing of ``draws``.
@@ -91,35 +83,10 @@ class Degradation:
         return np.ascontiguousarray(image[:height, :width])
 
     def _is_there(self, draw: Draw) -> bool:
-        wanted = [('lq', '.png'), *([('gt', '.png')] if self.keep_hr else []),
-                  *([('distance', '.npy')] if self.discriminator else [])]
-        return all(self.pairs.path(folder, draw.name, suffix).exists() for folder, suffix in wanted)
+        return all(self.pairs.path(folder, draw.name).exists() for folder in ('lq', *(['gt'] if self.keep_hr else [])))
 
     def _write(self, draw: Draw, photo: np.ndarray, lr: np.ndarray) -> None:
-        if self.discriminator is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, domain_distance(self.discriminator, lr, self.device).astype(np.float16))
-            path = self.pairs.path('distance', draw.name, '.npy')
-            path.parent.mkdir(exist_ok=True)
-            write_aside(path, buffer.getvalue())
         if self.keep_hr:
             file = None if self.source.backend == 'lmdb' else Path(self.source.path(draw.photo))
             self.pairs.add_hr(draw.name, photo, file)
         self.pairs.write('lq', draw.name, lr)
-
-
-@torch.inference_mode()
-def domain_distance(discriminator: nn.Module, lr: np.ndarray, device: torch.device | str = 'cpu') -> np.ndarray:
-    """How real each place of an LR photo looks to the discriminator (domain-distance map; Wei et al., DASR, 2021).
-
-    Args:
-        discriminator: gives logits, high for real LR photos.
-        lr: (h, w, 3) RGB uint8.
-
-    Returns:
-        (h, w) float32, the probabilities enlarged bilinearly to the photo's size.
-    """
-    x = torch.from_numpy(lr.copy()).to(device).float().div(255).permute(2, 0, 1)[None]
-    realness = discriminator(x).sigmoid()
-    return F.interpolate(realness, lr.shape[:2], mode='bilinear', align_corners=False)[0, 0].cpu().numpy()
-

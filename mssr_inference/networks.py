@@ -9,7 +9,6 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
-from mssr_arch.degradation_base import DegradationNetwork
 from mssr_compat.checkpoint import (
     describe_weights,
     find_checkpoint,
@@ -21,9 +20,10 @@ from mssr_compat.checkpoint import (
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash
 from mssr_compat.known_networks import infer_options
+from mssr_degradation import LearnedDegradation
 from mssr_options.reader import read_options
 
-OPT = 'give the option file that it was trained with (or any with the right {key} section) as --opt'
+OPT = 'give the option file that it was trained with (or any with the right network_g section) as --opt'
 
 
 @dataclass
@@ -32,10 +32,9 @@ class Loaded:
 
     net: nn.Module
     options: dict  #: as ``build_network`` takes them
-    scale: int  #: HR size over LR size; of a generator that does not downsample (DSGAN), of its training
+    scale: int  #: HR size over LR size
     path: Path
     sha256: str  #: of the file
-    jpeg_qualities: tuple[int, ...] = ()  #: of the files that a generator's LR stands for; none: no JPEG
 
 
 def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None, remedy: str = OPT
@@ -54,7 +53,7 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
     Raises:
         UserError: the file is unreadable, holds no SR network, or has no such branch.
     """
-    state, options, said = _read(path, opt, 'generator', remedy)
+    state, options, said = _read(path, opt, remedy)
     if options['type'] != 'SREnsemble':
         options = {'type': 'SREnsemble', 'branches': [options]}
         state = {f'branches.0.{name}': tensor for name, tensor in state.items()}
@@ -74,41 +73,28 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
     return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)))
 
 
-def load_generator(path: str | Path, opt: str | Path | None = None, remedy: str = OPT) -> Loaded:
-    """Load a degradation generator of stage 1; arguments and errors as for :func:`load_upscaler`.
+def load_generator(path: str | Path, opt: str | Path | None = None, remedy: str = OPT) -> LearnedDegradation:
+    """Load a degradation generator of stage 1, or what :meth:`LearnedDegradation.save` wrote; arguments and errors as
+    for :func:`load_upscaler`.
 
     Raises:
         UserError: the file is unreadable or holds no degradation generator.
     """
-    state, options, said = _read(path, opt, 'generator', remedy)
-    net = _build(options, state, path)
-    if not isinstance(net, DegradationNetwork):
-        raise UserError(f'{path} holds {describe_weights(state)}, but a degradation generator of stage 1 is needed.')
-    scale = said.get('scale') or (4 if net.scale == 1 else net.scale)
-    qualities = tuple(said.get('jpeg_qualities', ()))
-    return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)), qualities)
+    _, options, said = _read(path, opt, remedy)
+    return LearnedDegradation.load(path, options, said.get('scale'))
 
 
-def load_discriminator(path: str | Path, opt: str | Path | None = None) -> Loaded:
-    """Load a discriminator of stage 1 (of a published ``.tar`` with one, that one); errors as above."""
-    state, options, _ = _read(path, opt, 'discriminator')
-    return Loaded(_build(options, state, path), options, 1, Path(path), file_hash(find_checkpoint(path)))
-
-
-def _read(path, opt, part, remedy=OPT) -> tuple[dict, dict, dict]:
+def _read(path, opt, remedy=OPT) -> tuple[dict, dict, dict]:
     """Weights and network options of a checkpoint, and what else it says of itself."""
-    state = read_weights(path, param_key='params_ema', part=part)
-    said = read_description(path)
-    key = 'network_d' if part == 'discriminator' else 'network_g'
+    state, said = read_weights(path, param_key='params_ema'), read_description(path)
     if opt is not None:
         options = read_options(str(opt))
-        if not isinstance(options.get(key), dict):
-            raise UserError(f'--opt {opt} has no {key} section, which must say what network {path} belongs to.')
-        said |= network_description(options, key)
+        if not isinstance(options.get('network_g'), dict):
+            raise UserError(f'--opt {opt} has no network_g section, which must say what network {path} belongs to.')
+        said |= network_description(options, 'network_g')
     network = said.get('network') or infer_options(state)
     if network is None:
-        raise UserError(f'{path} holds {describe_weights(state)} and does not say its options: '
-                        f'{remedy.format(key=key)}.')
+        raise UserError(f'{path} holds {describe_weights(state)} and does not say its options: {remedy}.')
     return state, network, said
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mssr_compat.errors import UserError
+from mssr_compat.files import replacing, write_whole
 from mssr_data.lmdb_store import COMPRESSION, Packed, pack_lmdb
 from mssr_inference.draws import Draw
 
@@ -59,29 +60,26 @@ class PairSet:
         pictures = [{'name': d.name, 'photo': photos[d.photo], 'draw': d.number,
                      'generator': d.generator} for d in draws]
         text = json.dumps({'settings': self.settings, 'pictures': pictures}, indent=1)
-        write_aside(manifest, text.encode())
-        lines = ''.join(f'gt/{d.name}.png, lq/{d.name}.png\n' for d in draws)
-        write_aside(self.root / 'meta_info.txt', lines.encode())
+        write_whole(manifest, text)
+        write_whole(self.root / 'meta_info.txt', ''.join(f'gt/{d.name}.png, lq/{d.name}.png\n' for d in draws))
 
-    def path(self, folder: str, name: str, suffix: str = '.png') -> Path:
-        """Where a picture lies: ``folder`` is gt, lq or distance."""
-        return self.root / folder / f'{name}{suffix}'
+    def path(self, folder: str, name: str) -> Path:
+        """Where a picture lies: ``folder`` is gt or lq."""
+        return self.root / folder / f'{name}.png'
 
     def write(self, folder: str, name: str, picture: np.ndarray) -> None:
         """Write an RGB picture (H, W, 3) uint8; under its final name it is complete."""
         done, data = cv2.imencode('.png', picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
         assert done
-        write_aside(self.path(folder, name), data.tobytes())
+        write_whole(self.path(folder, name), data.tobytes())
 
     def add_hr(self, name: str, photo: np.ndarray, file: Path | None) -> None:
         """The HR photo of a pair: a link to ``file`` if that is exactly ``photo``, else a new file."""
         target = self.path('gt', name)
         if file is not None and _is_plain_png(file, photo.shape):
-            aside = target.with_name(f'.{name}.{os.getpid()}.part')
             with suppress(OSError):  # another disk, or one without links
-                os.link(file, aside)
-                os.replace(aside, target)
-                aside.unlink(missing_ok=True)  # rename does nothing where both are one file already
+                with replacing(target) as aside:
+                    os.link(file, aside)
                 return
         self.write('gt', name, photo)
 
@@ -94,17 +92,6 @@ class PairSet:
 
         pack_lmdb(self.root / f'{folder}.lmdb', map(packed, sorted(names)),
                   lambda name, _: self.path(folder, name).read_bytes())
-
-
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    aside = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 def _is_plain_png(file: Path, shape: tuple[int, ...]) -> bool:

@@ -5,6 +5,7 @@ from functools import wraps
 
 import torch
 from basicsr.utils import get_root_logger
+from torch import Tensor, nn
 
 from mssr_arch.early_convolution import convolve_early
 from mssr_arch.memory_use import to_channels_last
@@ -16,7 +17,7 @@ PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 SWITCHES = {'channels_last': False, 'fused_adam': True, 'keep_memory': True, 'amp': None, 'compile': False}
 
 
-class AccelerationMixin:
+class Acceleration:
     """Reads ``performance:`` and prepares networks, batches and optimizers accordingly.
 
     ========================== ======================================================================================
@@ -32,41 +33,46 @@ class AccelerationMixin:
     ``compile``                ``torch.compile`` of the training networks: true, or one of its modes. Where a network
                                cannot be compiled, that part runs as it is. Default: false.
     ========================== ======================================================================================
+
+    Args:
+        opt: the options.
+
+    Raises:
+        UserError: ``amp`` is none of these, or this machine cannot.
     """
 
-    compiles = None  # whether this machine can; not known yet
-
-    def __init__(self, opt):
-        self.performance = {**SWITCHES, **(opt.get('performance') or {})}
-        amp = self.performance['amp']
+    def __init__(self, opt: dict) -> None:
+        self.switches = {**SWITCHES, **(opt.get('performance') or {})}
+        self.device = torch.device('cuda' if opt['num_gpu'] != 0 else 'cpu')
+        self.compiles = None  # whether this machine can; not known yet
+        amp = self.switches['amp']
         if amp is not None and amp not in PRECISIONS:
             raise UserError(f'performance.amp is {amp}, but must be bf16, fp16 or ~.')
-        if amp == 'fp16' and opt['num_gpu'] == 0:
+        if amp == 'fp16' and self.device.type == 'cpu':
             raise UserError('performance.amp is fp16, which needs a GPU; on a CPU take bf16 or ~.')
         self.scaler = torch.amp.GradScaler('cuda', enabled=amp == 'fp16')
-        if self.performance['keep_memory'] and opt['num_gpu'] == 0 and opt['is_train']:
+        if self.switches['keep_memory'] and self.device.type == 'cpu' and opt['is_train']:
             keep_freed_memory()
-        super().__init__(opt)
 
-    def accelerate(self, net):
-        """Apply the switches to a network on its device, before it is wrapped for several GPUs."""
+    def prepare(self, net: nn.Module) -> nn.Module:
+        """Apply the switches to a network, on its device, before it is wrapped for several GPUs."""
         net = net.to(self.device)
-        if self.performance['channels_last'] and getattr(net, 'takes_channels_last', True):
+        if self.switches['channels_last'] and getattr(net, 'takes_channels_last', True):
             to_channels_last(net)
             if self.device.type == 'cpu':
                 convolve_early(net)
-                if not self.performance['amp']:
+                if not self.switches['amp']:
                     put_biases_apart(net)
-        if self.performance['compile'] and self.can_compile():
-            mode = self.performance['compile']
+        mode = self.switches['compile']
+        if mode and self.can_compile():
             torch._dynamo.config.suppress_errors = True
             net.compile(mode=mode if isinstance(mode, str) else None)
             get_root_logger().info(f'{type(net).__name__} is compiled at its first steps; they take minutes.')
-        if self.performance['amp']:
-            net.forward = self.autocast_forward(net)
+        if self.switches['amp']:
+            net.forward = self._autocast(net)
         return net
 
-    def can_compile(self):
+    def can_compile(self) -> bool:
         """Whether a function of one line compiles here; if not, the log says why, once, and networks run as they are.
 
         That takes a C++ compiler on CPUs, Triton on GPUs.
@@ -81,9 +87,9 @@ class AccelerationMixin:
                 get_root_logger().warning(f'performance.compile is off, since this machine cannot compile: {why}')
         return self.compiles
 
-    def autocast_forward(self, net):
+    def _autocast(self, net):
         """``net.forward`` in lower precision while it trains (or is frozen for training), with float32 results."""
-        forward, dtype, device = net.forward, PRECISIONS[self.performance['amp']], self.device.type
+        forward, dtype, device = net.forward, PRECISIONS[self.switches['amp']], self.device.type
 
         @wraps(forward)
         def autocast(*args, **kwargs):
@@ -93,24 +99,14 @@ class AccelerationMixin:
 
         return autocast
 
-    def model_to_device(self, net):
-        return super().model_to_device(self.accelerate(net))
+    def placed(self, images: Tensor) -> Tensor:
+        """A batch on the device; from page-locked memory, the copy does not wait for the step before."""
+        images = images.to(self.device, non_blocking=True)
+        return images.contiguous(memory_format=torch.channels_last) if self.switches['channels_last'] else images
 
-    def feed_data(self, data):
-        """As BasicSR's; from page-locked memory, the copy to the GPU does not wait for the step before."""
-        super().feed_data({key: value.to(self.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-                           for key, value in data.items()})
-        if self.performance['channels_last']:
-            for name in ('gt', 'lq'):
-                if hasattr(self, name):
-                    setattr(self, name, getattr(self, name).contiguous(memory_format=torch.channels_last))
-
-    def get_optimizer(self, optim_type, params, lr, **kwargs):
-        if optim_type == 'Adam' and self.performance['fused_adam'] and self.device.type in ('cpu', 'cuda'):
-            kwargs.setdefault('fused', True)
-        optimizer = super().get_optimizer(optim_type, params, lr, **kwargs)
-        optimizer.register_load_state_dict_post_hook(lay_out_as_weights)
-        return optimizer
+    def optimizer_keywords(self, kind: str) -> dict[str, bool]:
+        """What an optimizer of this ``kind`` is built with, beside its options."""
+        return {'fused': True} if kind == 'Adam' and self.switches['fused_adam'] else {}
 
 
 def lay_out_as_weights(optimizer):
@@ -121,13 +117,13 @@ def lay_out_as_weights(optimizer):
     """
     for p, state in optimizer.state.items():
         for name, value in state.items():
-            if isinstance(value, torch.Tensor) and value.shape == p.shape and value.stride() != p.stride():
+            if isinstance(value, Tensor) and value.shape == p.shape and value.stride() != p.stride():
                 state[name] = torch.empty_like(p).copy_(value)
 
 
 def to_float32(value):
     """Tensors of half precision in lists, tuples or alone as float32; anything else as it is."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, Tensor):
         return value.float() if value.dtype in PRECISIONS.values() else value
     if isinstance(value, (list, tuple)):
         return type(value)(to_float32(item) for item in value)

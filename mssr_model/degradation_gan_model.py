@@ -9,12 +9,15 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import mean_of_pair
-from mssr_model.training_mixin import TrainingMixin
+from mssr_degradation import LearnedDegradation
+from mssr_degradation.file_coding import build_coding
+from mssr_model.base import TrainingBase
+from mssr_model.stepping import batch_mean
 from mssr_monitor.degradation_monitor import DegradationMonitor
 
 
 @MODEL_REGISTRY.register()
-class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
+class DegradationGANModel(TrainingBase, SRGANModel):
     """Trains ``network_g``, which turns clean HR photos into LR photos that ``network_d`` takes for real.
 
     A training batch holds ``gt``, clean HR crops (N, 3, H, W), and ``lq``, real LR crops (N, 3, H/s, W/s) of other
@@ -29,8 +32,17 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
     for z and -z, in which noise cancels and all else stays, so that they do not punish noise).
     """
 
+    monitor_class = DegradationMonitor
+
+    def __init__(self, opt):
+        self.jpeg = None  # what generated LR goes through; a test has none
+        super().__init__(opt)
+
     def init_training_settings(self):
         train_opt = self.opt['train']
+        train_set = (self.opt.get('datasets') or {}).get('train') or {}
+        self.jpeg = build_coding(train_opt.get('lq_jpeg'), train_set, self.device)
+        self.degradation = self.degradation_of(self.net_g)
         self.relativistic = train_opt.get('relativistic', False)
         self.disc_freq = train_opt.get('disc_freq', 1)
         self.gen_freq = train_opt.get('gen_freq', 1)
@@ -54,13 +66,13 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
 
     def optimize_parameters(self, current_iter):
         """One published step: D first, then G, judged by the updated D."""
-        with self.iteration(current_iter) as i:
-            z = self.draw_noise(self.net_g, self.gt)
+        with self.steps.iteration(current_iter) as i:
+            z = self.degradation.draw_noise(self.gt)
             G = self.generator()  # x_fake = G(y, z)
 
             # D: tell real high frequencies from generated ones.
             def L_D(y, x, *z):
-                x_fake = self.as_file(G(y, z).detach())
+                x_fake = self.degradation.as_file(G(y, z).detach())
                 d_real, d_fake = self.net_d(x), self.net_d(x_fake)
                 real, fake = self.relate(d_real, d_fake)
                 l_d = self.cri_gan(real, True, is_disc=True) + self.cri_gan(fake, False, is_disc=True)
@@ -75,10 +87,10 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
                 x_fake, y_down = G(y, z), bicubic_downsample(y, self.opt['scale'])
                 content = x_fake
                 if self.content_antithetic:
-                    content = mean_of_pair(x_fake, lambda maps: self.degrade(self.net_g, y, maps), z)
+                    content = mean_of_pair(x_fake, lambda maps: self.degradation.degrade(y, maps), z)
                 losses = {}
                 losses['l_g_color'] = self.cri_color(content, y_down) if self.cri_color else x_fake.new_zeros(())
-                x_file = self.as_file(x_fake)  # colours are judged before, where gradients are whole
+                x_file = self.degradation.as_file(x_fake)  # colours are judged before, where gradients are whole
                 judged = self.judge(x_file)
                 losses['l_g_gan'] = self.cri_gan(judged, True, is_disc=False)
                 if self.cri_spectrum:
@@ -88,9 +100,9 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
                 return sum(losses.values()), {**losses, 'out_d_fake': self.score(judged)}
 
             if i % self.disc_freq == 0:
-                self.descend(self.optimizer_d, L_D, self.gt, self.lq, *z)
+                self.steps.descend(self.optimizer_d, L_D, self.gt, self.lq, *z)
             if i % self.gen_freq == 0:
-                self.descend(self.optimizer_g, L_G, self.gt, self.lq, *z)
+                self.steps.descend(self.optimizer_g, L_G, self.gt, self.lq, *z)
                 self.update_ema()
 
     def generator(self):
@@ -98,10 +110,10 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
         known = {}
 
         def G(y, z):
-            if self.accumulate > 1:  # parts are there to save the memory that keeping them all would take
-                return self.degrade(self.net_g, y, list(z))
+            if self.steps.accumulate > 1:  # parts are there to save the memory that keeping them all would take
+                return self.degradation.degrade(y, list(z))
             if not known:
-                known['x_fake'] = self.degrade(self.net_g, y, list(z))
+                known['x_fake'] = self.degradation.degrade(y, list(z))
             return known['x_fake']
 
         return G
@@ -110,7 +122,7 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
         """D's logits; for RaGAN each less the batch mean of the other side, position by position."""
         if not self.relativistic:
             return d_real, d_fake
-        return d_real - self.batch_mean(d_fake), d_fake - self.batch_mean(d_real)
+        return d_real - batch_mean(d_fake), d_fake - batch_mean(d_real)
 
     def score(self, logits):
         """D's mean score for the log: a probability, or for the Wasserstein losses, which know none, the logit."""
@@ -124,22 +136,25 @@ class DegradationGANModel(DegradationMonitor, TrainingMixin, SRGANModel):
         net_d.requires_grad_(True)
         return logits
 
-    def own_description(self, net_label):
+    def degradation_of(self, net_g):
+        """The degradation with a generator: that which is trained, or averaged weights."""
+        return LearnedDegradation(net_g, self.opt['scale'], jpeg=self.jpeg)
+
+    def description_of(self, net_label):
         """The qualities of the JPEG that the generator's LR is meant to go through."""
-        return {'jpeg_qualities': self.coding.qualities} if self.coding and net_label == 'net_g' else {}
+        return {'jpeg_qualities': self.jpeg.qualities} if self.jpeg and net_label == 'net_g' else {}
 
     def test(self):
         """Degrade the validation HR photo with one fresh draw."""
-        net_g = getattr(self, 'net_g_ema', self.net_g)
-        net_g.eval()
+        degradation = self.degradation_of(self.shown_net()).eval()
         with torch.no_grad():
-            self.output = self.as_file(self.degrade(net_g, self.gt))
+            self.output = degradation(self.gt)
         self.net_g.train()
 
     def feed_data(self, data):
         """As BasicSR's; a validation set of one folder (``SingleImageDataset``) holds HR photos without aligned LR."""
         super().feed_data(data)
-        if not hasattr(self, 'gt'):
+        if 'gt' not in data:
             self.gt, self.lq = self.lq, None
 
     def get_current_visuals(self):

@@ -5,58 +5,49 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mssr_compat.distributed import world
-from mssr_model.guard import DeferredGuard, Guard
+from mssr_model.guard import Guard
 
 
-class SteppingMixin:
-    """Splits batches (``train.accumulate``), adds up gradients, refuses non-finite steps (``train.on_nan``)."""
+class Steps:
+    """Splits batches (``train.accumulate``), adds up gradients, refuses non-finite steps (``train.on_nan``), and tells
+    the norm of the gradients, or limits it (``train.grad_clip``).
 
-    losses = OrderedDict()  # detached loss tensors of the last iteration, means over its parts
-    batch_files = ()  # paths of the last batch, for messages
-    current_iter = 0
-    stepped = False  # whether an optimizer has moved weights in this iteration
+    Logged beside the losses for each optimizer, ``g`` or ``d``: ``grad_norm_g``, the Euclidean norm of all its
+    gradients before they are limited, the larger one where an iteration has two steps; with ``grad_clip``
+    ``grad_clipped_g``, 1 where it was above the limit.
 
-    def setup_steps(self):
-        """Read the options, once there are optimizers; :meth:`init_training_settings` calls it."""
-        train_opt = self.opt['train']
+    Args:
+        opt: the options.
+        scaler: of the losses, with fp16.
+    """
+
+    def __init__(self, opt: dict, scaler: torch.amp.GradScaler) -> None:
+        train_opt = opt.get('train') or {}  # a test has none
         self.accumulate = train_opt.get('accumulate', 1)
+        self.grad_clip = train_opt.get('grad_clip')
         self.guard = Guard(train_opt.get('on_nan', 'skip'))
-        # With fp16, found_inf is the gradient scaler's.
-        may_defer = self.guard.on_nan == 'skip' and not self.scaler.is_enabled()
-        if may_defer and DeferredGuard.suits(self.device, self.optimizers):
-            self.guard = DeferredGuard()
+        self.scaler = scaler
+        self.networks: dict[str, nn.Module] = {}  # those that are trained, DistributedDataParallel included
+        self.names: dict[torch.optim.Optimizer, str] = {}
+        self.losses = OrderedDict()  # detached loss tensors of the last iteration, means over its parts
+        self.files = []  # paths of the last batch, for messages
+        self.current_iter = 0
+        self.finished_iter = None  # the last complete iteration
+        self.stepped = False  # whether an optimizer has moved weights in this iteration
 
-    def model_to_device(self, net):
-        """As BasicSR's, also on CPUs.
-
-        Buffers are not sent round at each pass (BasicSR sends them), so that processes may validate unequal numbers of
-        photos. On GPUs, batch norm takes its statistics over all processes.
-        """
-        if not self.opt['dist']:
-            return super().model_to_device(net)
-        on_gpu = self.device.type == 'cuda'
-        if on_gpu:
-            net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)
-        return DistributedDataParallel(
-            self.accelerate(net),
-            device_ids=[torch.cuda.current_device()] if on_gpu else None,
-            broadcast_buffers=False,
-            find_unused_parameters=self.opt.get('find_unused_parameters', False),
-        )
-
-    def networks(self) -> dict[str, torch.nn.Module]:
-        """The trained networks by name, DistributedDataParallel included."""
-        return {name: net for name, net in vars(self).items() if name in ('net_g', 'net_d')}
+    def begin(self, networks: dict[str, nn.Module], optimizers: list[torch.optim.Optimizer]) -> None:
+        """Take what is trained, by name, and the optimizers of G and D."""
+        self.networks, self.names = networks, dict(zip(optimizers, 'gd', strict=False))
 
     @contextmanager
     def iteration(self, current_iter: int) -> Iterator[int]:
         """An iteration of training, counted from 1; gives its number as the paper counts, from 0."""
         self.current_iter, self.stepped, self.losses = current_iter, False, OrderedDict()
-        self.guard.begin()
+        self.guard.refused = False
         torch.compiler.cudagraph_mark_step_begin()  # outputs of the iteration before may be overwritten
         yield current_iter - 1
         self.finished_iter = current_iter
@@ -77,60 +68,70 @@ class SteppingMixin:
         if self.guard.refused:
             return
         optimizer.zero_grad(set_to_none=loss is not None)
-        parts = list(zip(*(tensor.chunk(self.accumulate) for tensor in batch), strict=True)) if loss else []
-        terms = {}
+        if loss is None:
+            self.stepped = True
+            optimizer.step()
+            return
+        parts, terms = list(zip(*(tensor.chunk(self.accumulate) for tensor in batch), strict=True)), {}
         for n, part in enumerate(parts, start=1):
             share = len(part[0]) / len(batch[0])
-            with self.alone(n < len(parts)):
+            with self.without_exchange(n < len(parts)):
                 total, losses = loss(*part)
                 self.scaler.scale(share * total).backward()
             for name, value in losses.items():
                 terms[name] = terms.get(name, 0) + share * value.detach()
         self.losses.update(terms)
-        if not loss:
-            self.stepped = True
-            optimizer.step()
-            return
+
+        if self.scaler.is_enabled():
+            self.scaler.unscale_(optimizer)
+        gradients = self.measure(optimizer)
+        if self.scaler.is_enabled():
+            gradients = []  # it looks at them itself: with fp16, an overflow now and then is part of the method
         checked = {name: value for name, value in terms.items() if name.startswith('l_')}
-        # With fp16 it is the scaler that looks at gradients: there an overflow now and then is part of the method.
-        groups = [] if self.scaler.is_enabled() else optimizer.param_groups
-        weights = [p for group in groups for p in group['params']]
-        if self.guard.passes(checked, self.networks(), optimizer, weights, self.current_iter, self.batch_files):
+        if self.guard.passes(checked, gradients, self.networks, self.current_iter, self.files):
+            self.clip(optimizer)
             self.stepped = True
             self.scaler.step(optimizer)
             self.scaler.update()
 
+    def measure(self, optimizer: torch.optim.Optimizer) -> list[tuple[nn.Parameter, Tensor]]:
+        """Note the norm of all gradients for the log; weights that have one, each with its gradient's norm."""
+        weights = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+        norms = [norm.float() for norm in torch._foreach_norm([p.grad for p in weights])] if weights else []
+        if norms:
+            name, norm = f'grad_norm_{self.names[optimizer]}', torch.linalg.vector_norm(torch.stack(norms))
+            self.losses[name] = torch.maximum(self.losses.get(name, norm), norm)
+        return list(zip(weights, norms, strict=True))
+
+    def clip(self, optimizer: torch.optim.Optimizer) -> None:
+        """Limit the norm of all gradients to ``train.grad_clip``."""
+        if self.grad_clip:
+            weights = [p for group in optimizer.param_groups for p in group['params']]
+            norm = torch.nn.utils.clip_grad_norm_(weights, self.grad_clip)
+            name, clipped = f'grad_clipped_{self.names[optimizer]}', (norm > self.grad_clip).float()
+            self.losses[name] = torch.maximum(self.losses.get(name, clipped), clipped)
+
+    def before_step(self, optimizer: torch.optim.Optimizer, *_) -> None:
+        """A hook of optimizers whose steps are BasicSR's: nothing is refused, but norms are told and limited."""
+        self.stepped = True
+        self.measure(optimizer)
+        self.clip(optimizer)
+
     @contextmanager
-    def alone(self, wanted: bool) -> Iterator[None]:
+    def without_exchange(self, wanted: bool) -> Iterator[None]:
         """Processes do not exchange gradients here: there is another part to come."""
         with ExitStack() as stack:
-            for net in self.networks().values() if wanted else ():
+            for net in self.networks.values() if wanted else ():
                 if isinstance(net, DistributedDataParallel):
                     stack.enter_context(net.no_sync())
             yield
 
-    def batch_mean(self, x: Tensor) -> Tensor:
-        """(N, ...) to (1, ...): the mean over the batch of all processes, through which gradients flow."""
-        mean = x.mean(0, keepdim=True)
-        if world()[1] == 1:
-            return mean
-        from torch.distributed.nn.functional import all_reduce  # its import warns where there is no distributed torch
 
-        return all_reduce(mean) / world()[1]
+def batch_mean(x: Tensor) -> Tensor:
+    """(N, ...) to (1, ...): the mean over the batch of all processes, through which gradients flow."""
+    mean = x.mean(0, keepdim=True)
+    if world()[1] == 1:
+        return mean
+    from torch.distributed.nn.functional import all_reduce  # its import warns where there is no distributed torch
 
-    def get_current_log(self):
-        """Losses are averaged over the processes and read from the device here, at log time, not in the step."""
-        return self.reduce_loss_dict(self.losses)
-
-    def update_ema(self):
-        """Move the averaged weights, where ``train.ema_decay`` asks for them and no step is known to be refused."""
-        if self.ema_decay > 0 and not self.guard.refused:
-            self.model_ema(decay=self.ema_decay)
-
-    @torch.no_grad()
-    def model_ema(self, decay=0.999):
-        """As BasicSR's, bit for bit, in a few kernels instead of two for each weight."""
-        weights = dict(self.get_bare_model(self.net_g).named_parameters())
-        averaged = dict(self.net_g_ema.named_parameters())
-        torch._foreach_mul_(list(averaged.values()), decay)
-        torch._foreach_add_(list(averaged.values()), [weights[name] for name in averaged], alpha=1 - decay)
+    return all_reduce(mean) / world()[1]

@@ -6,15 +6,14 @@ import torch
 from basicsr.utils import get_root_logger
 
 from mssr_monitor.experiment_record import write_pictures
-from mssr_monitor.observed_validation import ObservedValidation
 from mssr_monitor.pictures import as_arrays, side_by_side
 
 SHOWN = 3  # photos
 LR_SIDE = 96  # pixels a side that are shown and on which branches are compared
 
 
-class BranchMonitor(ObservedValidation):
-    """Adds how far the branches disagree, which part of the loss each term has, and pictures before and after.
+class BranchMonitor:
+    """Says how far the branches disagree, which part of the loss each term has, and shows pictures before and after.
 
     ``metrics/<data set>/branch_disagreement``: the deviation between the branches' outputs for the middle of each
     photo, root mean square, in 8-bit levels; 0 for one branch or equal ones. ``loss_share/<term>``: the part of
@@ -24,54 +23,51 @@ class BranchMonitor(ObservedValidation):
     loss, as published, no gradient comes back, and it never learns again. A learning rate that is too high does that.
     """
 
-    middles = ()  # of the first photos of this validation: LR, output of each branch, ground truth
-    _spread = ()  # of all its photos: mean variance between the branches
-    restored = ()  # for each branch, its clamped outputs in the last iteration
-    _outside = _lost = frozenset()  # branches, from 1, all at 0 or 1 at the last log, and at the one before as well
+    figures = {}  #: of :meth:`observe`, by which the best network may be chosen: name -> lower or higher
 
-    def nondist_validation(self, dataloader, current_iter, tb_logger, save_img):
-        self.middles, self._spread = [], []
-        super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
+    def __init__(self, opt: dict) -> None:
+        self.opt = opt
+        self.middles = []  # of the first photos of this validation: LR, output of each branch, ground truth
+        self.spread = []  # of all its photos: mean variance between the branches
+        self.outside = self.lost = set()  # branches, from 1, all at 0 or 1 at the last log, and at the one before too
 
-    def get_current_log(self):
-        outside = {k for k, outputs in enumerate(self.restored, start=1)
+    def warn_of_lost_branches(self, restored) -> None:
+        """Look at the clamped outputs of each branch in the last iteration."""
+        outside = {k for k, outputs in enumerate(restored, start=1)
                    if not any(((S > 0) & (S < 1)).any() for S in outputs)}
-        lost = outside & self._outside  # once, it may be a batch of black crops
-        for k in sorted(lost - self._lost):
+        lost = outside & self.outside  # once, it may be a batch of black crops
+        for k in sorted(lost - self.lost):
             get_root_logger().warning(
                 f'Branch S_{k} is lost: all of its outputs lie outside [0, 1], from where no gradient comes back. '
                 f'Start again with a lower train.optim_g.lr (now {self.opt["train"]["optim_g"]["lr"]:g}), or with '
                 'train.warmup_iter.')
-        self._outside, self._lost = outside, lost
-        return super().get_current_log()
+        self.outside, self.lost = outside, lost
 
-    def get_current_visuals(self):
-        visuals = super().get_current_visuals()
-        if self.seen is not None and self.monitored and self.shown_branch is None:
-            self._look_at_branches(visuals)
-        return visuals
+    def begin(self) -> None:
+        """A validation begins."""
+        self.middles, self.spread = [], []
 
     @torch.no_grad()
-    def _look_at_branches(self, visuals):
-        net_g = self.get_bare_model(getattr(self, 'net_g_ema', self.net_g))
-        lq = _middle(self.lq, LR_SIDE)
+    def look(self, net_g: torch.nn.Module, lq: torch.Tensor, gt: torch.Tensor | None) -> None:
+        """Compare the branches of the ensemble ``net_g`` on a photo, (1, 3, h, w), with its truth if there is one."""
+        lq = _middle(lq, LR_SIDE)
         was_training = net_g.training
         net_g.eval()
         branches = net_g(lq, all_branches=True)[:, 0].float().cpu()
         net_g.train(was_training)
-        self._spread.append(branches.var(0, correction=0).mean().item())
+        self.spread.append(branches.var(0, correction=0).mean().item())
         if len(self.middles) < SHOWN:
-            scale = branches.shape[-1] // lq.shape[-1]
-            gt = _middle(visuals['gt'], LR_SIDE * scale)[0] if 'gt' in visuals else None
+            gt = None if gt is None else _middle(gt, LR_SIDE * (branches.shape[-1] // lq.shape[-1]))[0]
             if gt is not None and gt.shape != branches.shape[1:]:
                 gt = None
             self.middles.append((lq[0].cpu(), branches, gt))
 
-    def observe(self, name, current_iter, tb_logger):
-        found = {'shares': loss_shares(self.recent_losses())}
-        if self.shown_branch is not None or not self._spread:
+    def observe(self, model, name: str, current_iter: int, tb_logger, losses: dict[str, float]) -> dict:
+        """What there is to record of a validation; where one branch was validated, of the losses alone."""
+        found = {'shares': loss_shares(losses)}
+        if not self.spread:
             return found
-        disagreement = (sum(self._spread) / len(self._spread)) ** 0.5 * 255
+        disagreement = (sum(self.spread) / len(self.spread)) ** 0.5 * 255
         shares = ', '.join(f'{term} {part:.1%}' for term, part in found['shares'].items())
         get_root_logger().info(f'Validation {name}\n\t # branch_disagreement: {disagreement:.4f} levels\n'
                                f'\t # shares of the loss: {shares}\n')

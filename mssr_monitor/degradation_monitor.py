@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import torch
 from basicsr.utils import get_root_logger
 
 from mssr_compat.errors import UserError
@@ -11,24 +10,30 @@ from mssr_metric.degradation_figures import FIGURES, Figures
 from mssr_monitor.collapse_warnings import EARLY, State, collapse_warnings, loudness
 from mssr_monitor.experiment_record import write_pictures
 from mssr_monitor.generator_study import GeneratorStudy
-from mssr_monitor.observed_validation import ObservedValidation
 from mssr_monitor.pictures import as_arrays, heat, side_by_side
 
 
-class DegradationMonitor(ObservedValidation):
+class DegradationMonitor:
     """Measures the generator on photos of the training set: no aligned LR is needed, whatever is validated on.
 
     Logged beside PSNR as ``metrics/<data set>/<figure>``, with the values of bicubic LR and between real photos, which
     stay the same; pictures under ``pictures/``; warnings in words in the log and as text.
     """
 
-    own_figures = {name: direction for name, (_, direction, _) in FIGURES.items() if direction == 'lower'}
-    study = None
-    observed_iter = None
-    drift = math.nan  # at the last validation
+    figures = {name: direction for name, (_, direction, _) in FIGURES.items() if direction == 'lower'}
 
-    def observe(self, name, current_iter, tb_logger):
-        if self.observed_iter == current_iter:  # another validation set: the generator is the same
+    def __init__(self, opt: dict) -> None:
+        self.opt = opt
+        self.study = None  # None: not made yet; False: it cannot be
+        self.observed_iter = None
+        self.drift = math.nan  # at the last validation
+
+    def begin(self) -> None:
+        """A validation begins; its photos are not looked at."""
+
+    def observe(self, model, name: str, current_iter: int, tb_logger, losses: dict[str, float]) -> dict:
+        """Measure the generator that the validation showed; nothing for another validation set of the iteration."""
+        if self.observed_iter == current_iter:
             return {}
         self.observed_iter = current_iter
         if self.study is None:
@@ -39,9 +44,9 @@ class DegradationMonitor(ObservedValidation):
                 self.study = False
         if not self.study:
             return {}
-        net = self.get_bare_model(getattr(self, 'net_g_ema', self.net_g))
-        figures, pictures = self.study.run(net, self.coding)
-        warnings = self.warnings(net, figures, current_iter)
+        degradation = model.degradation_of(model.get_bare_model(model.shown_net()))
+        figures, pictures = self.study.run(degradation)
+        warnings = self.warnings(degradation.generator.num_noise, figures, current_iter, losses)
         self._write_log(name, figures, warnings)
         if tb_logger:
             self._write_tensorboard(tb_logger, name, figures, pictures, warnings, current_iter)
@@ -56,12 +61,11 @@ class DegradationMonitor(ObservedValidation):
             'warnings': warnings,
         }
 
-    def warnings(self, net: torch.nn.Module, figures: Figures, current_iter: int) -> dict[str, str]:
+    def warnings(self, num_noise: int, figures: Figures, current_iter: int, losses: dict[str, float]) -> dict[str, str]:
         """What is wrong, by name; at the start of a run only what cannot mend itself."""
         gan = self.opt['train']['gan_opt']
-        state = State(net.num_noise, gan.get('loss_weight', 1.0))
+        state = State(num_noise, gan.get('loss_weight', 1.0))
         if not str(gan.get('gan_type', '')).startswith('wgan'):  # whose scores are no probabilities
-            losses = self.recent_losses()
             state.real_score = losses.get('out_d_real', state.real_score)
             state.fake_score = losses.get('out_d_fake', state.fake_score)
             state.loudness = loudness(losses)

@@ -2,13 +2,14 @@
 
 import json
 import math
-import os
 import time
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from mssr_compat.files import plain, replacing, write_whole
 
 RECORD = 'validation.jsonl'  # in the experiment's folder: one line each validation of a data set
 PICTURES = 'pictures_{stage}.npz'  # likewise: the newest pictures; stage is degradation or branches
@@ -18,7 +19,7 @@ BEST = 'net_g_best.json'  # in models/: the figures of net_g_best.pth
 def append_validation(folder: Path, entry: dict) -> None:
     """Add one validation to the record, with the time."""
     with open(folder / RECORD, 'a', encoding='utf-8') as file:
-        file.write(json.dumps(plain({'time': time.time(), **entry})) + '\n')
+        file.write(json.dumps(plain({'time': time.time(), **entry}, finite=True)) + '\n')
 
 
 def read_validations(folder: Path) -> list[dict]:
@@ -53,11 +54,8 @@ def _is_validation(entry) -> bool:
 
 def write_pictures(folder: Path, stage: str, arrays: dict[str, np.ndarray]) -> None:
     """Replace the newest pictures, whole or not at all."""
-    path = folder / PICTURES.format(stage=stage)
-    aside = path.with_name(f'.{path.name}')
-    with open(aside, 'wb') as file:
+    with replacing(folder / PICTURES.format(stage=stage)) as aside, open(aside, 'wb') as file:
         np.savez_compressed(file, **arrays)
-    os.replace(aside, path)
 
 
 def read_pictures(folder: Path, stage: str) -> dict[str, np.ndarray] | None:
@@ -80,17 +78,4 @@ def read_best(models: Path) -> dict | None:
 
 def write_best(models: Path, best: dict) -> None:
     """Replace them, whole or not at all."""
-    aside = models / f'.{BEST}'
-    aside.write_text(json.dumps(plain(best), indent=1) + '\n', encoding='utf-8')
-    os.replace(aside, models / BEST)
-
-
-def plain(value):
-    """What JSON can hold: numbers of NumPy and torch as Python's, nan and infinity as null."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, 'item'):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_whole(models / BEST, json.dumps(plain(best, finite=True), indent=1) + '\n')

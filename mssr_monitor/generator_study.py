@@ -1,12 +1,11 @@
 """What a degradation generator does, in figures and pictures, on photos that stay the same throughout training."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mssr_arch.degradation_base import what_is_read
 from mssr_arch.imresize import bicubic_downsample
-from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_data.photo_pool import read_photos
+from mssr_degradation import LearnedDegradation
 from mssr_metric.degradation_figures import SMALLEST, DegradationReference, Figures, diversity, effective_noise
 from mssr_metric.photo_sets import as_8bit
 
@@ -39,12 +38,8 @@ class GeneratorStudy:
         self.reference = DegradationReference(self.real, self.bicubic)
 
     @torch.no_grad()
-    def run(self, net: nn.Module, coding: JPEGCoding | None = None) -> tuple[Figures, dict[str, Tensor]]:
-        """Look at a degradation network, wherever it is; it is left in the mode in which it was.
-
-        Args:
-            net: the network.
-            coding: what its LR goes through, on the same device.
+    def run(self, degradation: LearnedDegradation) -> tuple[Figures, dict[str, Tensor]]:
+        """Look at a degradation at full strength, wherever it is; it is left in the mode in which it was.
 
         Returns:
             Figures, and pictures of the first photos, RGB in [0, 1]: ``hr`` (3, H, W), ``bicubic`` (3, h, w), ``draws``
@@ -53,24 +48,26 @@ class GeneratorStudy:
             photo's; ``effective_noise`` (K,); ``real`` and ``generated`` (n, 3, *, *); ``spectrum_real``,
             ``spectrum_bicubic``, ``spectrum_generated`` in dB.
         """
-        was_training, random = net.training, torch.Generator().manual_seed(0)
-        net.eval()
+        generator, random = degradation.generator, torch.Generator().manual_seed(0)
+        was_training = generator.training
+        generator.eval()
         try:
-            generated = [self._draw(net, coding, y, random) for y in self.hr]
-            draws = [torch.stack([one] + [self._draw(net, coding, y, random) for _ in range(DRAWS - 1)])
+            generated = [self._draw(degradation, y, random) for y in self.hr]
+            draws = [torch.stack([one] + [self._draw(degradation, y, random) for _ in range(DRAWS - 1)])
                      for y, one in zip(self.hr[:DRAWN_PHOTOS], generated, strict=False)]
-            alone = self._each_injection(net, coding, self.hr[0], random)
+            single = [torch.stack([self._draw(degradation, self.hr[0], random, only=k) for _ in range(DRAWS)])
+                      for k in range(generator.num_noise)]
         finally:
-            net.train(was_training)
-        noise = effective_noise(net)
+            generator.train(was_training)
+        noise = effective_noise(generator)
         figures = self.reference.measure(generated, draws, noise)
         pictures = {
             'hr': self.hr[0],
             'bicubic': self.bicubic[0],
             'draws': draws[0],
             'deviation': _deviation(draws[0]),
-            'injections': torch.stack([_deviation(one) for one in alone]) if alone else torch.zeros(0, 1, 1),
-            'effect': torch.tensor([diversity(one) for one in alone]),
+            'injections': torch.stack([_deviation(one) for one in single]) if single else torch.zeros(0, 1, 1),
+            'effect': torch.tensor([diversity(one) for one in single]),
             'effective_noise': torch.tensor(noise),
             'real': _alike(self.real),
             'generated': _alike(generated),
@@ -78,19 +75,14 @@ class GeneratorStudy:
         }
         return figures, pictures
 
-    def _draw(self, net, coding, y, random, only=None):
+    @staticmethod
+    def _draw(degradation, y, random, only=None):
         """One LR photo; with ``only``, of the noise maps that one alone, the others zero."""
-        parameter = next(net.parameters())
-        y = what_is_read(net, y[None].to(parameter.device), self.scale)
-        z = net.draw_noise(y, random)
+        y = y[None].to(degradation.device)
+        z = degradation.draw_noise(y, random)
         if only is not None:
             z = [n if k == only else torch.zeros_like(n) for k, n in enumerate(z)]
-        x = net(y, z)
-        return as_8bit((coding(x, random) if coding else x)[0].float().cpu())
-
-    def _each_injection(self, net, coding, y, random):
-        return [torch.stack([self._draw(net, coding, y, random, only=k) for _ in range(DRAWS)])
-                for k in range(net.num_noise)]
+        return as_8bit(degradation.as_file(degradation.degrade(y, z), random)[0].float().cpu())
 
 
 def _deviation(draws: Tensor) -> Tensor:

@@ -156,6 +156,7 @@ PERFORMANCE = {
 RELIABILITY = {
     'train.accumulate': Key('int >= 1', 'Parts in which a batch goes through the networks, to save memory.'),
     'train.on_nan': Key("'skip' | 'stop'", 'A step that is not finite: skip it (ten in a row stop), or stop.'),
+    'train.grad_clip': Key('number > 0?', "Limit of the norm of each optimizer's gradients. ~: none, as published."),
     'logger.keep_last': Key('int >= 1?', 'Keep the newest so many checkpoints, 2 or more to be safe; ~: all.'),
     'logger.keep_every': Key('int >= 1?', 'With keep_last: keep those at multiples of so many iterations, too.'),
 }

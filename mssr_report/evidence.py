@@ -7,7 +7,6 @@ import torch
 
 from mssr_compat.errors import UserError
 from mssr_data.photo_pool import read_photos
-from mssr_degradation.file_coding import build_coding
 from mssr_inference.networks import load_generator, load_upscaler
 from mssr_metric.degradation_figures import Figures
 from mssr_monitor.experiment_record import read_pictures
@@ -52,8 +51,7 @@ def find_evidence(experiment: Experiment) -> tuple[Evidence | None, str]:
 
 def _degrade(experiment: Experiment) -> tuple[dict, Figures]:
     data, options = experiment.options['datasets']['train'], experiment.options
-    coding = build_coding(options['train'].get('lq_jpeg'), data, torch.device('cpu'))
-    figures, pictures = GeneratorStudy(data, options['scale']).run(load_generator(experiment.checkpoint).net, coding)
+    figures, pictures = GeneratorStudy(data, options['scale']).run(load_generator(experiment.checkpoint))
     return pictures, figures
 
 

@@ -229,5 +229,5 @@ def networks(model) -> list[tuple[str, nn.Module]]:
             found.append((name, net))
             found += [(f'{name}.branches[{k}]', branch) for k, branch in enumerate(getattr(net, 'branches', ()))]
         elif isinstance(value, list | tuple) and value and all(isinstance(item, nn.Module) for item in value):
-            found += [(f'{name}[{k}]', item) for k, item in enumerate(value)]
+            found += [(f'{name}[{k}]', getattr(item, 'generator', item)) for k, item in enumerate(value)]
     return found

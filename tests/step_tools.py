@@ -45,6 +45,6 @@ def step(model, iteration, data):
 
 
 def what_moves(model):
-    nets = {name: net for name, net in vars(model).items() if name in ('net_g', 'net_d', 'net_g_ema')}
+    nets = {name: net for name, net in vars(model).items() if name in ('net_g', 'net_d', 'net_g_ema') and net}
     return copy.deepcopy([{name: net.state_dict() for name, net in nets.items()},
                           [optimizer.state_dict()['state'] for optimizer in model.optimizers]])

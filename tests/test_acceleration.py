@@ -73,7 +73,7 @@ def test_a_machine_that_cannot_compile_is_told_why_and_trains(monkeypatch):
     assert len(warnings) == 1 and 'performance.compile' in warnings[0] and 'No working C++ compiler' in warnings[0]
     model.feed_data({'gt': torch.rand(1, 3, 32, 32), 'lq': torch.rand(1, 3, 8, 8)})
     model.optimize_parameters(1)
-    assert all(torch.isfinite(value) for value in model.losses.values())
+    assert all(torch.isfinite(value) for value in model.steps.losses.values())
 
 
 @pytest.mark.parametrize('formats', [(False, True), (True, False)])

@@ -10,9 +10,9 @@ from inference_tools import enliven, picture
 from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DeResnet
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
+from mssr_degradation import LearnedDegradation
 from mssr_inference.degrader import Degrader
 from mssr_inference.draws import plain_names, plan_draws
-from mssr_inference.networks import Loaded
 from mssr_inference.noise_maps import NoiseMaps
 
 CPU = torch.device('cpu')
@@ -26,9 +26,10 @@ GENERATORS = {
 }
 
 
-def degrader(name, precision='fp32', **options):
+def degrader(name, precision='fp32', strength=None, noise=None, **options):
     net = enliven(GENERATORS[name]()).requires_grad_(False)
-    return Degrader(Loaded(net, {}, 2 if 'x2' in name else 4, 'x', ''), CPU, precision, **options)
+    net = net.double() if precision == 'fp64' else net  # in which rounding to 8 bits leaves nothing of differences
+    return Degrader(LearnedDegradation(net, 2 if 'x2' in name else 4, strength, noise), CPU, **options)
 
 
 # --- noise --------------------------------------------------------------------------------------------------------
@@ -132,7 +133,8 @@ def test_strengths_fill_their_range():
         assert low <= min(found) < low + 0.02 and high - 0.02 < max(found) <= high
     assert up._shares('0/3/0') == shares[3]
     assert abs(np.corrcoef(np.array(shares).T)[0, 1]) < 0.2
-    assert degrader('DeResnet', noise=(0.5, 1))._shares('k')[0] == 1 and degrader('DeResnet')._shares('k') is None
+    assert degrader('DeResnet', noise=(0.5, 1))._shares('k')[0] == 1
+    assert degrader('DeResnet')._shares('k') == (None, None)
 
 
 @pytest.mark.parametrize('size', [(4, 4), (4, 64), (512, 8), (8, 1028)])

@@ -17,7 +17,6 @@ from basicsr.data.realesrgan_paired_dataset import RealESRGANPairedDataset
 import degrade
 from data_tools import folder_to_lmdb, write_photo
 from inference_tools import generator_checkpoint, picture
-from mssr_arch import WaveletDiscriminator
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRED = {'phase': 'train', 'scale': 4, 'gt_size': 32, 'use_hflip': True, 'use_rot': True, 'name': 'set', 'type': ''}
@@ -215,19 +214,6 @@ def test_several_generators_take_turns(tmp_path, checkpoint, photos, capsys):
     assert run([checkpoint, wrong], photos, tmp_path / 'no') == 2
     assert 'one set has one scale' in capsys.readouterr().err
     assert run(checkpoint, photos, tmp_path / 'no', '--weights', 1, 2) == 2
-
-
-def test_distance_maps_are_what_the_discriminator_says(tmp_path, checkpoint, photos):
-    discriminator = WaveletDiscriminator().eval()
-    torch.save({'params': discriminator.state_dict(), 'network': {'type': 'WaveletDiscriminator'}}, tmp_path / 'd.pth')
-    assert run(checkpoint, photos, tmp_path / 'set', '--distance-maps', tmp_path / 'd.pth') == 0
-    lr = pictures(tmp_path / 'set')['p0.png'][..., ::-1].copy()
-    found = np.load(tmp_path / 'set' / 'distance' / 'p0.npy')
-    assert found.shape == lr.shape[:2]
-    with torch.no_grad():
-        logits = discriminator(torch.from_numpy(lr).permute(2, 0, 1)[None] / 255)
-    coarse = logits.sigmoid()[0, 0].numpy()
-    assert np.allclose(cv2.resize(coarse, lr.shape[1::-1]), found, atol=2e-3)
 
 
 def test_ranks_share_the_photos_with_the_same_result(tmp_path, checkpoint, photos):

@@ -1,7 +1,10 @@
 """Losses and gradients that are not finite, and batches that come in parts."""
 
+import copy
+
 import pytest
 import torch
+from basicsr.models.base_model import BaseModel
 from resume_tools import assert_same, experiment, load, make_world, options, train
 from step_tools import batch, build, step, what_moves, write_generators
 
@@ -21,11 +24,11 @@ def gradients(model, iteration, data):
     """Those of each step of an iteration, all at the same weights."""
     found = []
 
-    def passes(losses, nets, optimizer, weights, *_):
-        found.append([p.grad.clone() for p in weights])
+    def passes(losses, gradients, *_):
+        found.append([p.grad.clone() for p, _ in gradients])
         return False
 
-    model.guard.passes = passes
+    model.steps.guard.passes = passes
     step(model, iteration, data)
     return found
 
@@ -111,7 +114,58 @@ def test_ten_in_a_row_stop_and_a_good_one_between_starts_the_count_anew(generato
 
 
 def test_guard_of_nothing_passes():
-    assert Guard().passes({}, {}, None, [], 1, [])
+    assert Guard().passes({}, [], {}, 1, [])
+
+
+# --- norms of gradients ---------------------------------------------------------------------------------------------
+
+
+def whole_norm(optimizer):
+    weights = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+    return float(torch.cat([p.grad.double().flatten() for p in weights]).norm())
+
+
+@pytest.mark.parametrize('stage', ['stage1', 'stage2'])
+@pytest.mark.parametrize('parts', [1, 2])
+def test_the_log_tells_the_norm_of_all_gradients(generators, stage, parts):
+    model = build(stage, generators, accumulate=parts)
+    found = {}
+    for name, optimizer in zip('gd', model.optimizers, strict=False):
+        optimizer.register_step_pre_hook(
+            lambda optimizer, *_, name=name: found.setdefault(name, []).append(whole_norm(optimizer)))
+    step(model, 1, batch(1))
+    step(model, 2, batch(2))
+    log = model.get_current_log()
+    last = {name: max(norms[len(norms) // 2:]) for name, norms in found.items()}  # stage 2 steps twice an iteration
+    assert last == {name: pytest.approx(log[f'grad_norm_{name}'], rel=1e-4) for name in found}
+    assert not any(name.startswith('grad_clipped') for name in log)
+
+
+@pytest.mark.parametrize('stage', ['stage1', 'stage2'])
+def test_gradients_are_limited(generators, stage):
+    """As torch's clip_grad_norm_, and the log says so; a limit that is never reached changes no bit."""
+    plain, wide, narrow = build(stage, generators), build(stage, generators, grad_clip=1e6), build(
+        stage, generators, grad_clip=1e-4)
+    norms = []
+    for optimizer in narrow.optimizers:
+        optimizer.register_step_pre_hook(lambda optimizer, *_: norms.append(whole_norm(optimizer)))
+    for model in (plain, wide, narrow):
+        torch.manual_seed(3)
+        step(model, 3, batch(1))
+    assert_same(what_moves(plain), what_moves(wide))
+    assert wide.get_current_log()['grad_clipped_g'] == 0 and narrow.get_current_log()['grad_clipped_g'] == 1
+    assert norms == [pytest.approx(1e-4, rel=1e-2)] * 2
+    assert narrow.get_current_log()['grad_norm_g'] == pytest.approx(plain.get_current_log()['grad_norm_g'], rel=1e-5)
+
+
+def test_averaged_weights_are_basicsr_s(generators):
+    model = build('stage2', generators, ema_decay=0.9)
+    step(model, 1, batch(1))
+    other = copy.deepcopy(model.net_g_ema)
+    model.model_ema(0.7)
+    model.net_g_ema, ours = other, model.net_g_ema
+    BaseModel.model_ema(model, 0.7)
+    assert_same(ours.state_dict(), model.net_g_ema.state_dict())
 
 
 def test_stop_keeps_the_state_before(monkeypatch, capfd, tmp_path):
@@ -120,8 +174,8 @@ def test_stop_keeps_the_state_before(monkeypatch, capfd, tmp_path):
     opt = options(world, 'stage2', train__on_nan='stop')
     draw = mssr_model.MultiDegradationSRModel.draw
     with monkeypatch.context() as patched:
-        patched.setattr(mssr_model.MultiDegradationSRModel, 'draw', lambda self, y, t: draw(
-            self, y * (float('nan') if t == 6 else 1), t))
+        patched.setattr(mssr_model.MultiDegradationSRModel, 'draw', lambda self, y: draw(
+            self, y * (float('nan') if self.steps.current_iter == 7 else 1)))
         assert train(patched, tmp_path / 'a', opt) == 2
     error = capfd.readouterr().err
     assert 'Iteration 7: l_sup_1' in error and str(world) in error and 'Iteration 6 is saved' in error
@@ -129,3 +183,21 @@ def test_stop_keeps_the_state_before(monkeypatch, capfd, tmp_path):
     assert train(monkeypatch, tmp_path / 'b', opt) == 0
     a, b = (experiment(tmp_path / name) for name in 'ab')
     assert_same(load(a / 'models' / 'net_g_6.pth'), load(b / 'models' / 'net_g_6.pth'))
+
+
+def test_ten_in_a_row_through_the_trainer(monkeypatch, capfd, tmp_path):
+    """One sentence, status 2, and a checkpoint of the last complete iteration, to go on from."""
+    world = make_world(tmp_path / 'world')
+    opt = options(world, 'stage2', total=16)
+    draw = mssr_model.MultiDegradationSRModel.draw
+    with monkeypatch.context() as patched:
+        patched.setattr(mssr_model.MultiDegradationSRModel, 'draw', lambda self, y: draw(
+            self, y * (float('nan') if 3 <= self.steps.current_iter < 13 else 1)))
+        assert train(patched, tmp_path, opt) == 2
+    error = capfd.readouterr().err
+    assert 'Iteration 12: l_sup_1' in error and '10th time in a row' in error and 'Iteration 11 is saved' in error
+    assert 'Traceback' not in error
+    state = load(experiment(tmp_path) / 'training_states' / '11.state')
+    assert state['iter'] == 11 and state['in_a_row'] == 10
+    assert train(monkeypatch, tmp_path, opt, '--auto_resume') == 0
+    assert (experiment(tmp_path) / 'models' / 'net_g_latest.pth').is_file()

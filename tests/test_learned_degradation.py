@@ -8,9 +8,10 @@ import pytest
 import torch
 from basicsr.data import build_dataset
 from basicsr.models import build_model
+from resume_tools import Kill, assert_same_end, experiment, kill_at, load, make_world, options, train
 
 import mssr_data  # noqa: F401
-import mssr_model  # noqa: F401
+import mssr_model
 from data_tools import folder_to_lmdb, write_folder, write_photo
 from inference_tools import DERESNET, TINY_RRDB, generator_checkpoint, picture
 from mssr_arch.imresize import bicubic_downsample
@@ -146,6 +147,57 @@ def test_esrgan_trains_on_draws_too(generators):
     model.optimize_parameters(1)
     assert model.lq.shape == (2, 3, 8, 8)
     assert {'l_g_pix', 'l_g_gan', 'l_d_real'} <= set(model.get_current_log())
+
+
+def test_esrgan_tells_the_norms_of_its_gradients_and_limits_them(generators):
+    discriminator = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
+    gan = {'type': 'GANLoss', 'gan_type': 'vanilla', 'real_label_val': 1.0, 'fake_label_val': 0.0, 'loss_weight': 0.1}
+    model = build(generators, 'LearnedDegradationESRGANModel', gan_opt=gan, optim_d=dict(ADAM), network_d=discriminator,
+                  grad_clip=1e-3)
+    norms = []
+    for optimizer in model.optimizers:
+        optimizer.register_step_pre_hook(lambda optimizer, *_: norms.append(float(torch.cat(
+            [p.grad.flatten() for group in optimizer.param_groups for p in group['params']]).norm())))
+    model.feed_data({'gt': photos(2)})
+    model.optimize_parameters(1)
+    log = model.get_current_log()
+    assert norms == [pytest.approx(1e-3, rel=1e-2)] * 2
+    assert log['grad_norm_g'] > 1e-3 < log['grad_norm_d'] and log['grad_clipped_g'] == log['grad_clipped_d'] == 1
+
+
+@pytest.mark.parametrize('kind', ['SR', 'ESRGAN'])
+def test_trainings_are_saved_as_sets_and_resume_exactly(monkeypatch, tmp_path, kind):
+    """A full disk leaves the set before; files name no place of this machine; a kill changes nothing of the end."""
+    world = make_world(tmp_path / 'world')
+    opt = options(world, 'stage2', total=6)
+    opt |= {'model_type': f'LearnedDegradation{kind}Model', 'network_g': opt['network_g']['branches'][0]}
+    opt['datasets']['train'] |= {'type': 'CleanImageDataset'}
+    del opt['datasets']['train']['dataroot_lq']
+    for key in ('collab_opt', 'adapt_opt', 'collab_start_iter'):
+        del opt['train'][key]
+    if kind == 'ESRGAN':
+        opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
+        opt['train'] |= {'optim_d': dict(ADAM), 'gan_opt': {
+            'type': 'GANLoss', 'gan_type': 'vanilla', 'real_label_val': 1.0, 'fake_label_val': 0.0, 'loss_weight': 0.1}}
+    assert train(monkeypatch, tmp_path / 'a', opt) == 0
+    with monkeypatch.context() as patched, pytest.raises(Kill):
+        kill_at(patched, getattr(mssr_model, opt['model_type']), 5)
+        train(patched, tmp_path / 'b', opt)
+    with monkeypatch.context() as patched:
+        patched.setattr('mssr_compat.checkpoint_sets.os.replace', full_disk)
+        assert train(patched, tmp_path / 'b', opt, '--auto_resume') == 2
+    states = experiment(tmp_path / 'b') / 'training_states'
+    assert [path.name for path in states.iterdir()] == ['3.state'] and not list(tmp_path.rglob('*.aside'))
+    assert train(monkeypatch, tmp_path / 'b', opt, '--auto_resume') == 0
+    assert_same_end(experiment(tmp_path / 'a'), experiment(tmp_path / 'b'), 6)
+    networks = 'gd' if kind == 'ESRGAN' else 'g'
+    assert load(states / '6.state')['files'].keys() == {f'net_{name}_6.pth' for name in networks}
+    for path in (experiment(tmp_path / 'b') / 'models').iterdir():
+        assert load(path)['network']['type'] and str(tmp_path).encode() not in path.read_bytes()
+
+
+def full_disk(*_):
+    raise OSError(28, 'No space left on device')
 
 
 def test_checkpoints_go_straight_to_inference(generators, tmp_path):

@@ -19,6 +19,7 @@ from model_options import stage1_options
 from mssr_compat.checkpoint import read_weights
 from mssr_compat.errors import UserError
 from mssr_data.photo_pool import read_photos
+from mssr_degradation import LearnedDegradation
 from mssr_metric import FIGURES, Figures
 from mssr_monitor.branch_monitor import loss_shares
 from mssr_monitor.collapse_warnings import State, collapse_warnings
@@ -31,8 +32,8 @@ from mssr_monitor.experiment_record import (
     write_pictures,
 )
 from mssr_monitor.generator_study import GeneratorStudy
-from mssr_monitor.observed_validation import ObservedValidation
 from mssr_monitor.pictures import heat, side_by_side
+from mssr_monitor.validation import Validator
 
 assert mssr_model  # registers
 
@@ -185,14 +186,14 @@ def study_of(runs):  # noqa: F811
 
 def test_a_study_is_repeatable_and_sees_each_injection(runs):  # noqa: F811
     study, net = study_of(runs), mssr_arch.DeResnet(num_feat=8, num_block=3)
-    silent, pictures = study.run(net)
+    silent, pictures = study.run(LearnedDegradation(net, 4))
     assert silent.generated['diversity'] == silent.generated['effective_noise'] == 0
     assert not pictures['deviation'].any() and pictures['effect'].tolist() == [0, 0, 0]
 
     net.noises[1].w.data.fill_(20.0)
     before = torch.get_rng_state()
-    one, pictures = study.run(net)
-    other, again = study.run(net)
+    one, pictures = study.run(LearnedDegradation(net, 4))
+    other, again = study.run(LearnedDegradation(net, 4))
     assert torch.equal(torch.get_rng_state(), before) and net.training
     assert one == other and all(torch.equal(pictures[key], again[key]) for key in pictures)
     assert one.generated['diversity'] > 0.5 and one.generated['effective_noise'] == pytest.approx(2 / 3)
@@ -202,7 +203,7 @@ def test_a_study_is_repeatable_and_sees_each_injection(runs):  # noqa: F811
 
 
 def test_a_deterministic_generator_of_lr_size_is_studied(runs):  # noqa: F811
-    figures, pictures = study_of(runs).run(mssr_arch.DSGAN(num_feat=4, num_block=1))
+    figures, pictures = study_of(runs).run(LearnedDegradation(mssr_arch.DSGAN(num_feat=4, num_block=1), 4))
     assert figures.generated['diversity'] == 0 and len(pictures['effect']) == len(pictures['injections']) == 0
 
 
@@ -288,20 +289,17 @@ def test_the_record_survives_torn_lines_and_repeated_iterations(tmp_path):
     assert read_pictures(tmp_path, 'branches')['a'].tolist() == [0, 1, 2]
 
 
-class Keeper(ObservedValidation):
-    """As much of a model as selection needs."""
+class Keeper:
+    """As much of a model, and of its monitor, as selection needs."""
 
-    own_figures = {'haar_distance': 'lower'}
-    select = 'haar_distance'
-    net_g = None
+    figures = {'haar_distance': 'lower'}
 
     def __init__(self, models):
-        self.opt = {'path': {'models': str(models)}, 'val': {},
-                    'datasets': {'val': {'name': 'a'}, 'val_2': {'name': 'b'}}}
-        self.saved = 0
+        opt = {'path': {'models': str(models)}, 'val': {'select': 'haar_distance'},
+               'datasets': {'val': {'name': 'a'}, 'val_2': {'name': 'b'}}}
+        self.keep_best, self.saved = Validator(self, self, opt).keep_best, 0
 
-    def save_network(self, nets, label, current_iter, param_key):
-        assert (label, current_iter) == ('net_g', 'best')
+    def save_best(self):
         self.saved += 1
 
 

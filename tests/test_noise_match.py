@@ -16,8 +16,8 @@ from model_options import stage2_options
 from mssr_arch import BicubicDegradation
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
+from mssr_degradation import LearnedDegradation
 from mssr_degradation.noise_match import matched_shares, read_hr, read_real
-from mssr_degradation.strength import draw_lq
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import as_8bit
 
@@ -39,7 +39,7 @@ class Camera(nn.Module):
 
 
 def shares_of(G, world, strength=(0, 1), coding=None):
-    return matched_shares(G, read_hr(world, 4), read_real(world), 4, strength, coding)
+    return matched_shares(LearnedDegradation(G, 4, strength, jpeg=coding), read_hr(world, 4), read_real(world))
 
 
 def write_world(root, real, half=0):
@@ -78,7 +78,8 @@ def test_real_photos_that_are_not_alike(tmp_path):
     shares = shares_of(Camera(12.0), world)
     assert shares[0] < 0.3 and shares[-1] > 0.65
     torch.manual_seed(0)
-    drawn = [draw_lq(Camera(12.0), y[None], 4, [0, 1], shares)[0].detach() for y in 5 * as_photos(*tiles(0))]
+    degradation, photos = LearnedDegradation(Camera(12.0), 4, [0, 1], shares), 5 * as_photos(*tiles(0))
+    drawn = [degradation.draw(y[None])[0].detach() for y in photos]
     least, most = np.quantile([noise_level([as_8bit(x)]) for x in drawn], [0.05, 0.75])
     assert least < 4 and 8.5 < most < 12  # twelve, if all of the noise were drawn: more, with the photos' texture
 
@@ -119,7 +120,7 @@ def test_the_same_each_time_and_no_random_number_of_trainings_is_used(world):
 
 
 def test_a_generator_without_noise_has_no_share():
-    assert matched_shares(BicubicDegradation(), [], [], 4) is None
+    assert matched_shares(LearnedDegradation(BicubicDegradation()), [], []) is None
 
 
 @pytest.mark.parametrize('side, message', [(None, 'dataroot_lq'), (4, 'has no photo of')])
@@ -142,8 +143,8 @@ def test_stage_2_draws_each_generators_shares(world, tmp_path, monkeypatch, capl
     with caplog.at_level('INFO', logger='basicsr'):
         model = build_model(opt)
     assert len({line for line in caplog.text.splitlines() if 'noise on flat regions' in line}) == 2
-    expected = [shares_of(G, world, [0, 0.5]) for G in model.degradations]
-    assert model.noise_shares == expected and expected[0] != expected[1]
+    expected = [shares_of(G.net, world, [0, 0.5]) for G in model.degradations]
+    assert [G.noise for G in model.degradations] == expected and expected[0] != expected[1]
     step(model, 1, batch(1))
     assert np.isfinite(model.get_current_log()['l_sup_1'])
 
@@ -165,8 +166,8 @@ def test_shares_are_drawn_between_quantiles():
     y = torch.zeros(4000, 3, 4, 4)
     z = torch.full((4000, 3, 1, 1), 1.0)
     camera = Camera(255.0)
-    camera.draw_noise = lambda read: [z]
-    shares = draw_lq(camera, y, 4, None, quantiles)[:, 0, 0, 0].detach()
+    camera.draw_noise = lambda *_: [z]
+    shares = LearnedDegradation(camera, 4, noise=quantiles).draw(y)[:, 0, 0, 0].detach()
     assert np.allclose(np.quantile(shares, np.linspace(0, 1, 5)), quantiles, atol=0.02)
 
 

@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_with_anything_else_ends_in_a_sentence_too(monkeypa
 
     opt = six(world, 'stage2', val__val_freq=4)
     with monkeypatch.context() as patched:
-        patched.setattr('mssr_monitor.observed_validation.append_validation', full)
+        patched.setattr('mssr_monitor.validation.append_validation', full)
         assert train(patched, tmp_path, opt) == 2
     error = capfd.readouterr().err
     assert 'error: validation.jsonl: No space left on device' in error and 'Traceback' not in error

@@ -114,7 +114,7 @@ def test_a_crash_saves_where_it_can(monkeypatch, capfd, tmp_path, world, undistu
     method = getattr(cls, names[place])
 
     def failing(self, *args):
-        if (self.before or {}).get('iter') == 7:
+        if (self.checkpoints.before or {}).get('iter') == 7:
             raise RuntimeError('a network burst')
         return method(self, *args)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mssr_arch import DeResnet
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import at_strength
-from mssr_degradation.strength import draw_lq
+from mssr_degradation import LearnedDegradation
 
 
 def photos(seed, shape):
@@ -39,7 +39,7 @@ def test_draws_of_a_generator():
 
     def draw(strength, noise):
         torch.manual_seed(3)
-        return draw_lq(net, y, 4, strength, noise)
+        return LearnedDegradation(net, 4, strength, noise).draw(y)
 
     with torch.no_grad():
         torch.manual_seed(3)

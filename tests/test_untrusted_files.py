@@ -13,7 +13,6 @@ from resume_tools import make_world, options, train
 import degrade
 import inference
 from data_tools import photo, write_folder, write_photo
-from inference_tools import generator_checkpoint
 from mssr_monitor.experiment_record import read_pictures
 from mssr_train import pipeline
 from option_tools import write
@@ -52,12 +51,6 @@ def draw(evil, root):
     return degrade.main(['-c', str(evil), '-i', str(root / 'photos'), '-o', str(root / 'out'), '--device', 'cpu'])
 
 
-def discriminate(evil, root):
-    good = generator_checkpoint(root)
-    return degrade.main(['-c', str(good), '--distance-maps', str(evil), '-i', str(root / 'photos'), '-o',
-                         str(root / 'out'), '--device', 'cpu'])
-
-
 def convert(evil, root):
     return convert_checkpoint.main([str(evil), str(root / 'out.pth')])
 
@@ -66,7 +59,7 @@ def hand_on(evil, root):
     return export.main([str(evil), str(root / 'out')])
 
 
-@pytest.mark.parametrize('program', [upscale, draw, discriminate, convert, hand_on])
+@pytest.mark.parametrize('program', [upscale, draw, convert, hand_on])
 def test_programs(capsys, tmp_path, evil, program):
     (tmp_path / 'photos').mkdir()
     write_photo(tmp_path / 'photos' / 'photo.png', photo(0, 32, 32))
@@ -99,7 +92,7 @@ def test_trainings(monkeypatch, capfd, tmp_path, world, evil, key, flag):
     else:  # BasicSR's own model and its own reader
         opt['model_type'], opt['path']['pretrain_network_g'] = 'SRModel', str(evil)
         opt['network_g'] = opt['network_g']['branches'][0]
-        for term in ('collab_opt', 'adapt_opt', 'collab_start_iter', 'lq_refresh'):
+        for term in ('collab_opt', 'adapt_opt', 'collab_start_iter'):
             del opt['train'][term]
         del opt['degradations']
     assert train(monkeypatch, tmp_path, opt, *flag) == 2

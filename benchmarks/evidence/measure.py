@@ -5,20 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from basicsr.utils.matlab_functions import imresize
 
 from benchmarks.evidence.generators import compare_with_pairs, compare_with_truth
 from benchmarks.evidence.plan import GENERATORS, ROWS, Part, Planner
 from benchmarks.evidence.world import SCALE, read_rgb, read_tensor, write_rgb
-from mssr_arch.degradation_base import what_is_read
 from mssr_compat.errors import UserError
 from mssr_compat.files import write_whole
-from mssr_degradation.file_coding import build_coding
 from mssr_inference.networks import load_generator
 from mssr_loss.backbone import BACKBONES, local_weights
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
-from mssr_metric.photo_sets import as_8bit
 from mssr_metric.protocols import PROTOCOLS
 from mssr_monitor.generator_study import GeneratorStudy
 
@@ -95,15 +91,9 @@ class Measurer:
             return None
 
         def measure():
-            net, train_set = load_generator(path).net, part.opt['datasets']['train']
-            coding = build_coding(part.opt['train'].get('lq_jpeg'), train_set, torch.device('cpu'))
-
-            def degrade(y):
-                x = net(what_is_read(net, y, SCALE))
-                return as_8bit(coding(x) if coding else x)
-
-            self._study = self._study or GeneratorStudy(train_set, SCALE)
-            figures, _ = self._study.run(net, coding)
+            degrade = load_generator(path)
+            self._study = self._study or GeneratorStudy(part.opt['datasets']['train'], SCALE)
+            figures, _ = self._study.run(degrade)
             return {'training_photos': {'generated': figures.generated, 'bicubic': figures.bicubic,
                                         'real': figures.real},
                     'pairs': compare_with_pairs(degrade, self.world),
