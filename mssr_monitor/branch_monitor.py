@@ -23,7 +23,7 @@ class BranchMonitor:
     loss, as published, no gradient comes back, and it never learns again. A learning rate that is too high does that.
     """
 
-    figures = {}  #: of :meth:`observe`, by which the best network may be chosen: name -> lower or higher
+    figures = ()  #: of :meth:`observe`, by which the best network may be chosen
 
     def __init__(self, opt: dict) -> None:
         self.opt = opt

@@ -20,7 +20,7 @@ class DegradationMonitor:
     stay the same; pictures under ``pictures/``; warnings in words in the log and as text.
     """
 
-    figures = {name: direction for name, (_, direction, _) in FIGURES.items() if direction == 'lower'}
+    figures = tuple(name for name, (_, direction, _) in FIGURES.items() if direction == 'lower')
 
     def __init__(self, opt: dict) -> None:
         self.opt = opt

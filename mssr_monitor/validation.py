@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from mssr_compat.distributed import total, world
 from mssr_compat.errors import UserError
 from mssr_compat.random_state import kept_random_state
+from mssr_metric import better
 from mssr_metric.lpips_metric import prepare_lpips
 from mssr_monitor.experiment_record import append_validation, read_best, write_best
 
@@ -139,20 +140,18 @@ class Validator:
         value = figures.get(self.select, math.nan)
         if entry['dataset'] not in sets[:1] or not math.isfinite(value):
             return
-        better = self.monitor.figures.get(self.select)
-        if better is None:
-            better = self.metrics[self.select].get('better', 'higher')
+        direction = better(self.select, self.metrics.get(self.select))
         models = Path(self.opt['path']['models'])
         before = read_best(models)  # a resumed run finds what was best before
         warned = bool(entry.get('warnings'))
         if before and before['metric'] == self.select and entry['iter'] > before['iter']:
-            is_better = value < before['value'] if better == 'lower' else value > before['value']
+            is_better = value < before['value'] if direction == 'lower' else value > before['value']
             was_warned = before.get('warned', False)
             if warned > was_warned or (warned == was_warned and not is_better):
                 return
         try:
             self.model.save_best()
-            write_best(models, {'metric': self.select, 'value': value, 'better': better, 'iter': entry['iter'],
+            write_best(models, {'metric': self.select, 'value': value, 'better': direction, 'iter': entry['iter'],
                                 'dataset': entry['dataset'], 'warned': warned, 'figures': figures})
         except (UserError, OSError) as error:  # a full disk: the checkpoints of the run say so themselves
             get_root_logger().warning(f'The best network was not kept: {error}')

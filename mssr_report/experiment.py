@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from mssr_compat.errors import UserError
+from mssr_metric import better
 from mssr_monitor.experiment_record import read_best, read_validations
 
 QUIET = 120  # seconds without a log line, or ten intervals between lines, after which a run is not running any more
@@ -54,6 +55,10 @@ class Experiment:
     validations: list[dict]
     best: dict | None
     checkpoint: Path | None  #: newest weights of network_g
+
+    def better(self, metric: str) -> str:
+        """Which way a metric is better, ``higher`` or ``lower``, as its options or its name say."""
+        return better(metric, ((self.options.get('val') or {}).get('metrics') or {}).get(metric))
 
     @property
     def name(self) -> str:

@@ -23,7 +23,6 @@ LOSSES = {
     'l_d': 'discriminator', 'l_d_gp': 'gradient penalty', 'l_sup': 'supervised', 'l_collab': 'collaborative',
     'l_feature': 'feature', 'l_adapt': 'adaptation', 'l_pix': 'pixel',
 }
-DOWN = ('lpips', 'distance', 'niqe')  # in the names of metrics of which lower is better
 UNITS = {'psnr': 'dB'}
 
 
@@ -127,7 +126,7 @@ def metrics(experiment: Experiment) -> Charts:
     for name, by_set in sets.items():
         lines = [_line(dataset, points, k) for k, (dataset, points) in enumerate(by_set.items())]
         unit = next((f' ({unit})' for part, unit in UNITS.items() if part in name), '')
-        direction = 'lower' if any(part in name for part in DOWN) else 'higher'
+        direction = experiment.better(name)
         charts.append((f'{name}: {direction} is better', line_chart(lines, 'iteration', f'{name}{unit}')))
     return charts
 

@@ -89,8 +89,7 @@ def _of_branches(experiment: Experiment, evidence: Evidence | None) -> Verdict:
     values = {entry['iter']: entry['metrics'].get(name) for entry in first}
     values = {iteration: value for iteration, value in values.items() if value is not None}
     if values and last['iter'] in values:
-        lower = (experiment.best or {}).get('better') == 'lower' or 'lpips' in name
-        best = (min if lower else max)(values, key=values.get)
+        best = (min if experiment.better(name) == 'lower' else max)(values, key=values.get)
         near = f'On {last["dataset"]}, {name} of the ensemble is {exact(values[last["iter"]])}'
         near += ', the best so far.' if best == last['iter'] else (
             f'; its best was {exact(values[best])}, at iteration {best:,}.')
