@@ -4,10 +4,10 @@ import json
 import math
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import run
 
 import torch
 
@@ -96,7 +96,7 @@ def resident_peak():
         lines = Path('/proc/self/status').read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) * 1024
     except (OSError, StopIteration):
-        import resource  # which Windows lacks
+        import resource  # only Unix has it
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
@@ -105,7 +105,7 @@ def peak_of_process(*arguments):
     """The last number that this programme prints, run anew with more arguments: its peak, in a process of its own."""
     kept = [argument for argument in sys.argv[1:] if argument != '--memory']
     command = [sys.executable, sys.argv[0], *kept, *arguments]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return int(run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def workers_needed(batch_seconds: float, step_seconds: float, share: float = 0.05) -> int:
