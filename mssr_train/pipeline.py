@@ -111,7 +111,7 @@ def _end_workers():
     if not workers:
         return
     # torch raises an error wherever the main thread is when it hears that a worker was killed.
-    main = threading.current_thread() is threading.main_thread()
+    main = hasattr(signal, 'SIGCHLD') and threading.current_thread() is threading.main_thread()  # not on Windows
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main else None
     for worker in workers:
         worker.kill()
