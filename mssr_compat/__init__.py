@@ -4,12 +4,10 @@ Importing it applies the shims that must precede BasicSR's first import. The pat
 are in :mod:`mssr_train.pipeline`, which the entry points use.
 """
 
-import warnings
-
+from mssr_compat.pkg_resources_shim import load_pytorch_wavelets
 from mssr_compat.system_libraries import check_opencv
 from mssr_compat.torchvision_shim import mend_torchvision
 
-# pytorch_wavelets reads its tables through pkg_resources; the pinned setuptools still has it.
-warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 check_opencv()
 mend_torchvision()
+load_pytorch_wavelets()
