@@ -21,13 +21,16 @@ lint: install
 
 install: $(VENV)/installed
 
-# Made anew when a requirement changes; otherwise a second call installs nothing.
-$(VENV)/installed: requirements/torch.txt requirements/basicsr.txt requirements/test.txt requirements/constraints.txt setup.py
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else \
-	    "Python 3.10 to 3.12 is needed, and this is %d.%d: call make PYTHON=python3.12, say." % v)'
+# Made anew when a requirement changes; otherwise a second call installs nothing. The third line builds BasicSR, which needs
+# requirements/build/sitecustomize.py from Python 3.13 on (pip builds in a folder of its own: the path is a whole one). --no-build-isolation: a build environment would download a
+# second PyTorch.
+$(VENV)/installed: $(wildcard requirements/*.txt requirements/build/*.py) setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 14) else \
+	    "Python 3.10 to 3.14 is needed, and this is %d.%d: call make PYTHON=python3.12, say." % v)'
 	@echo 'Installing into $(VENV) (once, some minutes) ...'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -r requirements/torch.txt
+	PYTHONPATH='$(CURDIR)/requirements/build' $(PIP) install --no-build-isolation --no-deps basicsr==1.4.2
 	$(PIP) install --no-build-isolation -r requirements/basicsr.txt -r requirements/test.txt
 	$(PIP) install --no-build-isolation --no-deps -e .
 	@$(BIN)/python -c 'import mssr_arch'

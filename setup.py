@@ -6,15 +6,20 @@ setup(
     name='mssr',
     version='0.1.0',
     description='Unpaired real-world super-resolution with learned probabilistic degradations, a plugin of BasicSR',
-    python_requires='>=3.10,<3.13',  # BasicSR 1.4.2 does not build on 3.13
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    python_requires='>=3.10',
+    classifiers=[f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 15)],
     packages=find_packages(include=['mssr_*']),
+    # Said, although it is the default: `pip install -e .` then puts this folder on the path. Otherwise setuptools lists
+    # the packages of this moment, and one that a `git pull` brings is not found until the next installation.
+    package_dir={'': '.'},
     install_requires=[
         'torch>=2.6',
         'torchvision>=0.21',
         'basicsr==1.4.2',
         'pytorch_wavelets>=1.3.0',
         'PyWavelets>=1.4',
-        'setuptools<81',  # pytorch_wavelets and lpips import pkg_resources-era modules
         'opencv-python>=4.8',
         'pyyaml>=6.0',
         'lmdb>=1.4',
