@@ -3,7 +3,6 @@
 import json
 import math
 import platform
-import resource
 import statistics
 import sys
 import time
@@ -96,6 +95,8 @@ def resident_peak():
         lines = Path('/proc/self/status').read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) * 1024
     except (OSError, StopIteration):
+        import resource  # only Unix has it
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
 

@@ -83,7 +83,7 @@ def check_cache(dataset) -> None:
     Raises:
         UserError: says how much it would take, and what there is.
     """
-    if not dataset.opt.get('cache_data', False):
+    if not dataset.opt.get('cache_data', False) or not hasattr(os, 'sysconf'):  # Windows does not tell this way
         return
     copies = max(dataset.opt.get('num_worker_per_gpu') or 0, 1)
     needed = copies * sum(_decoded_bytes(getattr(dataset, role)) for role in _ROLES)

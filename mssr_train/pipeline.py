@@ -110,7 +110,7 @@ def _end_workers():
     if not workers:
         return
     # torch raises an error wherever the main thread is when it hears that a worker was killed.
-    main = threading.current_thread() is threading.main_thread()
+    main = threading.current_thread() is threading.main_thread() and hasattr(signal, 'SIGCHLD')  # not on Windows
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if main else None
     for worker in workers:
         worker.kill()

@@ -2,11 +2,11 @@
 
 import copy
 import math
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -83,9 +83,12 @@ def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial | None:
             peak, total = torch.cuda.max_memory_allocated(model.device), torch.cuda.mem_get_info(model.device)[1]
             say(f'  peak GPU memory: {peak / 2**30:.2f} of {total / 2**30:.1f} GiB')
         else:
-            unit = 1 if sys.platform == 'darwin' else 1024
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-            say(f'  peak memory of this process: {peak / 2**30:.2f} GiB')
+            with suppress(ImportError):  # Windows has no such module
+                import resource
+
+                unit = 1 if sys.platform == 'darwin' else 1024
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+                say(f'  peak memory of this process: {peak / 2**30:.2f} GiB')
         return Trial(seconds * (1 if on_gpu else train_opt['batch_size_per_gpu']), len(train_set))
 
 
