@@ -1,11 +1,13 @@
 """Two processes on gloo, both on the CPU, against one; started by torchrun, as users do."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -148,16 +150,25 @@ mssr_model.stepping.SteppingMixin.iteration = dying
     assert [path.name for path in (tmp_path / 'b' / 'experiments').iterdir()] == ['run']
 
 
+def children(parent):
+    """Command lines by process number, from /proc: a minimal system has no ``ps``."""
+    found = {}
+    for folder in sorted(Path('/proc').glob('[0-9]*'), key=lambda folder: int(folder.name)):
+        with contextlib.suppress(OSError):  # it has ended
+            if int((folder / 'stat').read_text().rpartition(')')[2].split()[1]) == parent:
+                found[int(folder.name)] = (folder / 'cmdline').read_text().replace('\0', ' ')
+    return found
+
+
 def test_a_dead_process_ends_the_job_with_a_message(monkeypatch, tmp_path, world):
     """Not a hang; and the last checkpoint serves one process as well."""
     opt = options(world, 'stage2', total=2000, logger__save_checkpoint_freq=5)
     job = start(tmp_path, opt, processes=2)
     states = experiment(tmp_path) / 'training_states'
     wait_for(lambda: states.is_dir() and any(states.glob('[0-9]*.state')), job)
-    ps = subprocess.run(['ps', '-ww', '-o', 'pid=,args=', '--ppid', str(job.pid)], stdout=subprocess.PIPE, text=True)
-    ps = ps.stdout
-    processes = [int(line.split()[0]) for line in ps.splitlines() if 'start.py' in line]
-    assert len(processes) == 2, ps
+    commands = children(job.pid)
+    processes = [number for number, command in commands.items() if 'start.py' in command]
+    assert len(processes) == 2, commands
     os.kill(processes[1], signal.SIGKILL)
     began = time.monotonic()
     output, _ = job.communicate(timeout=120)
