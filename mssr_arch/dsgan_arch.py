@@ -9,7 +9,7 @@ from mssr_arch.deresnet_arch import DeResnet
 class DSGAN(DeResnet):
     """Adds a camera's degradation to an LR photo that bicubic interpolation made (Fritsche et al., 2019).
 
-    It is DeResnet without downsampling and noise. Its input is the bicubic LR (``train.generator_input: bicubic``),
+    It is DeResnet without downsampling and noise. Its input is the bicubic LR, as for all generators of scale 1,
     (N, C, h, w), RGB in [0, 1]; its output has the same size, in (0, 1).
 
     Args:
