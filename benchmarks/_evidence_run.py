@@ -14,7 +14,7 @@ from pathlib import Path
 from _evidence_plan import Part, as_text
 
 from mssr_compat.errors import UserError
-from mssr_options.effective import effective_yaml
+from mssr_options.reader import effective_yaml
 
 ENTRY = Path(__file__).resolve().parent / '_evidence_entry.py'
 _ITERATION = re.compile(r'iter: +([\d,]+),')

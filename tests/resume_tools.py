@@ -77,7 +77,7 @@ def options(world, stage, name='run', total=12, **changes):
             'degradations': [{**TINY_DERESNET, 'checkpoint': str(world / f'g{k}.pth')} for k in range(2)],
             'train': {
                 'optim_g': ADAM, 'total_iter': total, 'ema_decay': 0.9, 'pixel_opt': L1, 'collab_opt': L1,
-                'adapt_opt': L1, 'collab_start_iter': 1, 'lq_refresh': 2,
+                'adapt_opt': L1, 'collab_start_iter': 1,
                 'scheduler': {'type': 'MultiStepLR', 'milestones': [5, 9], 'gamma': 0.5},
             },
         }

@@ -116,7 +116,7 @@ def optimize_parameters(self, iteration):
         torch.save(self.get_bare_model(self.net_g).state_dict(), f'{tmp_path}/{{os.environ["RANK"]}}.pth')
 Model.optimize_parameters = optimize_parameters
 '''
-    opt = options(world, 'stage2', total=5, val__val_freq=5, train__lq_refresh=1)
+    opt = options(world, 'stage2', total=5, val__val_freq=5)
     end = run(tmp_path, opt, processes=2, before=spoil)
     assert end.returncode == 0, end.stdout
     (warning,) = [line for line in end.stdout.splitlines() if 'not finite' in line]

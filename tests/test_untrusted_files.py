@@ -99,7 +99,7 @@ def test_trainings(monkeypatch, capfd, tmp_path, world, evil, key, flag):
     else:  # BasicSR's own model and its own reader
         opt['model_type'], opt['path']['pretrain_network_g'] = 'SRModel', str(evil)
         opt['network_g'] = opt['network_g']['branches'][0]
-        for term in ('collab_opt', 'adapt_opt', 'collab_start_iter', 'lq_refresh'):
+        for term in ('collab_opt', 'adapt_opt', 'collab_start_iter'):
             del opt['train'][term]
         del opt['degradations']
     assert train(monkeypatch, tmp_path, opt, *flag) == 2
