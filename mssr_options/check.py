@@ -1,24 +1,60 @@
 """Finds keys that nothing reads and values that cannot be meant, before anything is built."""
 
-from mssr_compat.errors import UserError
-from mssr_options import dataset_tables, kinds
-from mssr_options.component_tables import HINTS
-from mssr_options.components import Components
-from mssr_options.reader import read_options
-from mssr_options.registries import catalogue, keywords, listed_and_extra
-from mssr_options.report import Report, did_you_mean, nearest, show
-from mssr_options.rules import check_rules
-from mssr_options.source import KeyPath, Source, dotted
-from mssr_options.tables import ALL, MODELS, NETWORK_D, NETWORK_G, Key
+from functools import cache
+from typing import Any, NamedTuple
 
+from basicsr.models.base_model import BaseModel
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from mssr_options import components
+from mssr_options.fields import IN_TRAINING, ByType, Section, inner, keys, meaning
+from mssr_options.parts import DATASETS, DataSet
+from mssr_options.reader import KeyPath, Source, dotted, source_of
+from mssr_options.report import Report, choices, did_you_mean, nearest, schema_of, show, words
+from mssr_options.rules import Rules
+from mssr_options.schema import MODELS, LearnedGANTrain, Options
+
+# What people write, and what it is called here.
+_NAMES = {
+    'use_flip': 'use_hflip', 'batch_size': 'batch_size_per_gpu', 'num_workers': 'num_worker_per_gpu',
+    'n_workers': 'num_worker_per_gpu', 'pretrain_model_g': 'pretrain_network_g', 'strict_load': 'strict_load_g',
+    'pretrain_model_d': 'pretrain_network_d', 'niter': 'train.total_iter', 'lr_g': 'train.optim_g.lr',
+    'lr_d': 'train.optim_d.lr', 'gp_weight': 'train.gp_opt.loss_weight',
+}
+_HINTS = {
+    **{old: f'it is {new}' for old, new in _NAMES.items()},
+    **dict.fromkeys(('lq_size', 'lr_size'), 'the LR crop is gt_size / scale; set gt_size'),
+    'patch_size': 'the HR crop is datasets.train.gt_size',
+    'gpu_ids': 'set num_gpu, and CUDA_VISIBLE_DEVICES in the environment',
+    'epochs': 'training is counted in iterations: train.total_iter',
+    'adapt_weight': 'the published configuration lists it, but nothing ever read it; the weight of adaptation is '
+    'train.adapt_ramp and train.adapt_opt.loss_weight',
+    'lq_refresh': 'it was removed: generated LR is drawn anew in each iteration, as it was with lq_refresh: 1',
+    'paired_augment': 'it was removed: the crops are of different scenes, and are flipped and turned separately',
+    'crops_per_image': 'it was removed: each crop is cut from a photo of its own; cache_data keeps small sets decoded',
+}
+_NUMBERED = ('network', 'optim', 'pretrain_network', 'param_key', 'strict_load')  # network_g, network_d, ...
+# In BasicSR's option files of models and data sets that do not read them.
+_STOCK = {'net_d_iters', 'net_d_init_iters', 'gt_size', 'use_hflip', 'use_rot', 'filename_tmpl', 'mean', 'std'}
 _PHASES = {True: ('train', 'val'), False: ('test', 'val')}
 
 
+class Visit(NamedTuple):
+    """A section that the options hold: where, its kind (``section``, ``network``, ...), its content and its model."""
+
+    path: KeyPath
+    kind: str
+    value: dict
+    model: type[Section]
+
+
 def check_options(opt: dict, source: Source | str | None = None, is_train: bool = True) -> None:
-    """Check options as they were read, before BasicSR adds its own.
+    """Check options as they were read, before BasicSR adds its own; they are not changed.
 
     Every key must be one that the model, data set, network, loss, metric, optimizer or schedule named beside it reads;
-    every value must be of its kind, and the values must fit each other.
+    every value must be of its kind, and the values must fit each other. Models and data sets of BasicSR and of others
+    may read keys that are not listed here: such keys pass, unless they look like a misspelt or misplaced one.
 
     Args:
         opt: options from :func:`mssr_options.reader.read_options`, or any nested dict.
@@ -28,210 +64,193 @@ def check_options(opt: dict, source: Source | str | None = None, is_train: bool 
     Raises:
         UserError: all mistakes, one a line, each with file, line, key, and the key or value that may have been meant.
     """
-    checker = Checker(opt, _source(opt, source), is_train)
-    checker.run()
-    check_rules(checker)
+    checker = Checker(opt, source_of(opt, source), is_train)
+    Rules(checker).run()
     checker.report.close()
 
 
-def _source(opt, source) -> Source:
-    if isinstance(source, Source):
-        return source
-    if getattr(opt, 'source', None) is not None:
-        return opt.source
-    try:
-        return read_options(source).source if source else Source('options')
-    except UserError:
-        return Source(str(source))
+class Checker:
+    """One check of one set of options: all keys and values by themselves; mistakes go to ``report``.
 
-
-class Checker(Components):
-    """One check of one set of options; mistakes go to ``report``."""
+    Attributes:
+        report (Report): the mistakes.
+        cls (type): the registered model, or the one that was probably meant; None if there is none.
+        model (type): what it reads.
+        visits (list): all sections.
+    """
 
     def __init__(self, opt: dict, source: Source, is_train: bool):
-        self.opt, self.is_train = opt, is_train
-        self.report = Report(source)
-        models = catalogue('model')
-        self.model = models.get(opt.get('model_type'))
-        self.model_known = self.model is not None
-        if not self.model_known:  # noted in run(); the rest is checked as if the nearest had been meant
-            self.model = models.get(next(iter(nearest(opt.get('model_type'), models.names(), 1)), None))
-        self.table, self.extra, self.model_name = self._table()
-        self.sets: dict[str, dict[str, Key]] = {}  # keys of each data set
+        self.opt, self.is_train, self.report = opt, is_train, Report(source)
+        self.visits: list[Visit] = []
+        self.unknown: list[tuple] = []
+        name, known = opt.get('model_type'), {*components.names('model'), *MODELS}
+        self.is_known = isinstance(name, str) and name in known
+        if 'model_type' in opt and not self.is_known:  # the rest is checked as if the nearest had been meant
+            self.report.add(('model_type',), f'{show(name)} is no registered model{did_you_mean(name, known)}')
+            name = next(iter(nearest(name, known, 1)), None)
+        self.cls = components.find('model', name)
+        self.model, named = _reads(name, self.cls, MODELS, Options)
+        self.section((), 'section', opt, self.model, named)
+        places = [*_dotted_keys(self.model), *(dotted((*v.path, key)) for v in self.visits for key in keys(v.model))]
+        for unknown in self.unknown:  # now that it is known where a key may belong
+            self.explain(*unknown, list(dict.fromkeys(places)))
 
-    def _table(self) -> tuple[dict[str, Key], frozenset[str], str]:
-        """Dotted keys that the model reads, keys its unlisted classes name, and its listed name."""
-        if self.model is None:
-            optional = [{key: row._replace(need='') for key, row in group.items()} for group in _all_groups()]
-            groups, name, extra = (*optional, ALL), '', frozenset()
-        else:
-            name, extra = listed_and_extra(self.model, MODELS)
-            groups = MODELS[name] if name else (ALL, NETWORK_G, NETWORK_D)
-        return {key: row for group in groups for key, row in group.items()}, extra, name or ''
+    def section(self, path: KeyPath, kind: str, value: dict, model: type[Section], named: frozenset | None) -> None:
+        """Check a section, and those in it.
 
-    def reads(self, key: str) -> bool:
-        """Whether the model's own source names a key."""
-        _, named = listed_and_extra(self.model, {}) if self.model else (None, {key})
-        return key in named
-
-    def run(self) -> None:
-        """Check all keys and values by themselves."""
-        if 'model_type' in self.opt and not self.model_known:
-            name = self.opt['model_type']
-            self.report.add(
-                ('model_type',), f'{show(name)} is no registered model' + did_you_mean(name, catalogue('model').names())
-            )
-        self.section((), self.opt)
-
-    # --- sections -----------------------------------------------------------------------------------------------
-
-    def section(self, path: KeyPath, value: dict) -> None:
-        """Check a section of the model's table."""
-        prefix = ''.join(f'{key}.' for key in path)
-        rows = {key[len(prefix) :]: row for key, row in self.table.items() if key.startswith(prefix)}
-        self.section_of(path, value, {key: row for key, row in rows.items() if '.' not in key}, self._guessed(path))
-
-    def _guessed(self, path: KeyPath) -> dict[str, Key]:
-        """Rows for keys that the source of a model without a table names; any section may hold them."""
-        if path not in ((), ('train',), ('val',), ('path',)):
-            return {}
-        rows = {key: Key(_guess(key), '') for key in self.extra}
-        if path == ('path',):
-            networks = [key.removeprefix('network_') for key in self.extra if key.startswith('network_')]
-            for name in networks:
-                rows |= {key.replace('_g', f'_{name}').removeprefix('path.'): row for key, row in NETWORK_G.items()}
-        return rows
-
-    def section_of(self, path: KeyPath, value: dict, rows: dict[str, Key], guessed=None, ignore=(), phase=None) -> None:
-        """Check a section against rows of a table."""
-        allowed = {**(guessed or {}), **rows}
-        phase = phase or ('train' if self.is_train else 'test')
+        Args:
+            path, kind, value, model: as :class:`Visit` has them.
+            named: text in the source of a class that may read more than ``model`` lists; None if the list is complete.
+        """
+        self.visits.append(Visit(path, kind, value, model))
+        fields = keys(model)
         for key, item in value.items():
-            here = (*path, key)
-            if key in ignore:
-                continue
-            if key not in allowed:
-                self.unknown(here, allowed)
-            elif allowed[key].only and allowed[key].only != phase:
-                self.report.add(here, f'is read in datasets.{allowed[key].only} only, not here; remove it')
-            else:
-                self.value(here, allowed[key].kind, item)
-        for key, row in rows.items():
-            if key not in value and row.need in ('always', phase):
-                self.report.add(
-                    path,
-                    f'{key} is missing: {row.about[0].lower()}{row.about[1:].rstrip(".")} ({kinds.words(row.kind)})',
-                )
+            here, field = (*path, key), fields.get(key)
+            if field is not None and path[:1] == ('datasets',) and not self.is_read(field, path):
+                self.report.add(here, 'is read in datasets.train only, not here; remove it')
+            elif field is not None or key in (named or ()):
+                self.inside(here, item, inner(field) if field is not None else _guess(key), named)
+            elif model.model_config['extra'] != 'allow':
+                self.unknown.append((here, [*fields], named))
+        try:
+            model.model_validate(value)
+        except ValidationError as error:
+            self.values(path, kind, value, model, error)
 
-    def value(self, path: KeyPath, kind: str, value) -> None:
-        """Check one value, and look into it if it is a section."""
-        if not kinds.fits(kind, value):
-            choices = kinds.choices(kind)
-            meant = nearest(value, choices, 1) if isinstance(value, str) else []
-            hint = f"; did you mean '{meant[0]}'?" if meant else ''
-            if 'text' in kind.split(' | ') and isinstance(value, (int, float)):
-                hint = '; quote it'
-            self.report.add(path, f'must be {kinds.words(kind)}, not {show(value)}{hint}')
-            return
-        section = kinds.section(kind)
-        if section and value is not None:
-            if section in ('network', 'loss'):
-                self.component(section, path, value)
-            elif section != 'mapping':
-                getattr(self, section)(path, value)
+    def inside(self, path: KeyPath, item: Any, part: ByType | type[Section] | None, named: frozenset | None) -> None:
+        """Check the sections that a value holds."""
+        if isinstance(part, ByType):
+            pairs = enumerate(item) if isinstance(item, list) else (
+                item.items() if part.kind in ('data set', 'metric') and isinstance(item, dict) else ((None, item),))
+            for name, one in pairs:
+                if isinstance(one, dict):
+                    self.by_type(path if name is None else (*path, name), one, part)
+        elif part is not None and isinstance(item, dict):
+            self.section(path, 'section', item, part, named)
 
-    # --- data sets ----------------------------------------------------------------------------------------------
-
-    def datasets(self, path: KeyPath, value: dict) -> None:
-        """Check all data sets."""
-        if self.is_train and 'train' not in value:
-            self.report.add(path, 'train is missing: the training set')
-        if not value:
-            self.report.add(path, 'there is no data set')
-        for name, item in value.items():
-            here = (*path, name)
-            phase = str(name).split('_')[0]
-            if phase not in _PHASES[self.is_train] or (phase == 'train' and name != 'train'):
-                what = 'train and val, val_1, ...' if self.is_train else 'test, test_1, ... or val, val_1, ...'
-                close = nearest(name, _PHASES[self.is_train], 1)
-                self.report.add(
-                    here,
-                    f'no such data set in {"training" if self.is_train else "testing"}: there are '
-                    f'{what}{f"; did you mean {close[0]}" if close else ""}',
-                )
-            elif not isinstance(item, dict):
-                self.report.add(here, f'must be a section, not {show(item)}')
-            else:
-                self.dataset(here, item, phase)
-
-    def dataset(self, path: KeyPath, value: dict, phase: str) -> None:
-        """Check one data set."""
-        cls = self.registered('dataset', path, value)
-        if cls is None:
-            return
-        name, extra = listed_and_extra(cls, dataset_tables.DATASETS)
-        groups = dataset_tables.DATASETS[name] if name else (dataset_tables.ALL,)
-        rows = {key: row for group in groups for key, row in group.items()}
-        self.sets[dotted(path)] = rows
-        self.section_of(path, value, rows, {key: Key('any', '') for key in extra}, phase=phase)
-
-    # --- unknown keys -------------------------------------------------------------------------------------------
-
-    def unknown(self, path: KeyPath, siblings) -> None:
-        """Note a key that nothing reads: misspelt, misplaced, or of another model."""
-        key, known = path[-1], list(siblings)
-        readers = [name for name, groups in MODELS.items() if any(dotted(path) in group for group in groups)]
-        places = [place for place in self.places() if place.split('.')[-1] == key]
-        close, far = nearest(key, known, 1), nearest(key, {place.split('.')[-1] for place in self.places()}, 1)
-        if readers and self.model_known:
-            text = f'is read by {", ".join(readers)}, not by {self.opt["model_type"]}; remove it or change model_type'
-        elif key in HINTS:
-            text = f'no such option; {HINTS[key]}'
-        elif places:
-            text = f'is not read here; it belongs to {" or ".join(places[:3])}'
-        elif close:
-            text = f"no such option; did you mean '{close[0]}'?"
-        elif far:
-            found = [place for place in self.places() if place.split('.')[-1] == far[0]]
-            text = f'no such option; did you mean {" or ".join(found[:3])}?'
+    def by_type(self, path: KeyPath, value: dict, part: ByType) -> None:
+        """Check a section whose type says what it holds."""
+        name, kind, model, named = value.get('type'), part.kind.removeprefix('listed '), None, None
+        if part.models is None:
+            known, target, what = components.names(kind), components.find(kind, name), f'registered {kind}'
+            if kind == 'data set':
+                if not self.is_phase(path):
+                    return
+                model, named = _reads(name, target, DATASETS, DataSet) if target is not None else (None, None)
+            elif target is not None:
+                model = components.section_of(target, part.extra)
         else:
-            text = f'no such option; here there are {", ".join(sorted(map(str, known))) or "none"}'
+            method = 'setup_schedulers' if kind == 'schedule' else 'get_optimizer'
+            replaced = self.cls is None or getattr(self.cls, method, None) is not getattr(BaseModel, method)
+            if replaced and self.cls is not None and not components.is_own(self.cls):
+                return  # another package's model may know more
+            known = {key: model for key, model in part.models.items() if replaced or key != 'LinearDecayLR'}
+            what, model = f'{kind} that this model can use', known.get(str(name))
+        if 'type' not in value:
+            self.report.add(path, f'type is missing: the name of a {what}')
+        elif model is None:
+            self.report.add((*path, 'type'), f'{show(name)} is no {what}{did_you_mean(name, known)}')
+        else:
+            self.section(path, kind, value, model, named)
+
+    def is_phase(self, path: KeyPath) -> bool:
+        """Whether there is a data set of that name in training, or in testing; a mistake is noted if not."""
+        phase = str(path[-1]).split('_')[0]
+        if phase in _PHASES[self.is_train] and (phase != 'train' or path[-1] == 'train'):
+            return True
+        where, what = ('training', 'train and val, val_1, ...') if self.is_train else (
+            'testing', 'test, test_1, ... or val, val_1, ...')
+        self.report.add(path, f'no such data set in {where}: there are {what}')
+        return False
+
+    def is_read(self, field: FieldInfo, path: KeyPath) -> bool:
+        """Whether a key of the section at ``path`` is read in this run, or in this data set."""
+        in_training = path[1] == 'train' if path[:1] == ('datasets',) and len(path) > 1 else self.is_train
+        return in_training or IN_TRAINING not in field.metadata
+
+    def values(self, path: KeyPath, kind: str, value: dict, model: type[Section], error: ValidationError) -> None:
+        """Note what is missing in a section, and its wrong values; other sections in it tell their own."""
+        told = set()  # of alternatives each tells its own; the one that says most comes first
+        for one in sorted(error.errors(include_url=False), key=lambda one: one['type'] != 'value_error'):
+            key, *below = one['loc']
+            field = keys(model).get(key)
+            part = field and inner(field)
+            if field is None or (below and isinstance(part, type)):
+                continue
+            place, item, node = (*path, key), value.get(key), schema_of(model)[key]
+            if one['type'] == 'missing':
+                if kind in ('network', 'loss', 'metric'):
+                    self.report.add(path, f'{value["type"]} needs {key}, which is missing')
+                elif self.is_read(field, path):
+                    text = meaning(field)
+                    self.report.add(path, f'{key} is missing: {text[0].lower()}{text[1:].rstrip(".")} ({words(node)})')
+                continue
+            if below and isinstance(part, ByType) and (isinstance(item, list) or below[0] in item):  # one of several
+                place, item, node = (*place, below[0]), item[below[0]], {'kind': part.kind.removeprefix('listed ')}
+            if place in told:
+                continue
+            told.add(place)
+            if one['type'] == 'value_error':
+                self.report.add(place, str(one['ctx']['error']))
+            elif below[1:] == ['[key]']:
+                self.report.add(place, f'its names must be text; quote {below[0]}')
+            else:
+                meant = nearest(item, choices(node), 1) if isinstance(item, str) else []
+                hint = f"; did you mean '{meant[0]}'?" if meant else (
+                    '; quote it' if isinstance(item, (int, float)) and 'text' in words(node) else '')
+                self.report.add(place, f'must be {words(node)}, not {show(item)}{hint}')
+
+    def explain(self, path: KeyPath, siblings: list[str], named: frozenset | None, places: list[str]) -> None:
+        """Note a key that nothing reads: misspelt, misplaced, or of another model.
+
+        Args:
+            path: the key.
+            siblings: keys that are read there.
+            named: as :meth:`section` has it; what may be read passes, unless it is surely a mistake.
+            places: all keys that these options may hold, dotted.
+        """
+        key, cutoff = path[-1], 0.6 if named is None else 0.9
+        readers = [name for name, model in MODELS.items() if dotted(path) in _dotted_keys(model)]
+        if named is not None and (key in _STOCK or str(key).rpartition('_')[0] in _NUMBERED and not readers):
+            return
+        last = {place.rpartition('.')[2] for place in places}
+        close, far = nearest(key, [*siblings, *(named or ())], 1, cutoff), nearest(key, last, 1, cutoff)
+        found = [place for place in places if place.rpartition('.')[2] in ([key] if key in last else far)][:3]
+        if readers and self.is_known:
+            text = f'is read by {", ".join(readers)}, not by {self.opt["model_type"]}; remove it or change model_type'
+        elif key in _HINTS:
+            text = f'no such option; {_HINTS[key]}'
+        elif key in last:
+            text = f'no such option here; it belongs to {" or ".join(found)}'
+        elif close or far:
+            meant = f"'{close[0]}'" if close else " or ".join(found)
+            text = f'no such option; did you mean {meant}?'
+        elif named is None:
+            text = f'no such option; here there are {", ".join(sorted(siblings)) or "none"}'
+        else:
+            return
         self.report.add(path, text)
 
-    def places(self) -> list[str]:
-        """All keys that these options may hold, dotted."""
-        places = [*self.table, *(f'{name}.{key}' for name, rows in self.sets.items() for key in rows)]
-        for kind, path, section in self.built():
-            target = catalogue(kind).get(section.get('type'))
-            if target is not None:
-                places += [f'{dotted(path)}.{key}' for key in keywords(target)[0]]
-        return [*places, *(f'{key}.lr' for key in self.table if '.optim_' in key)]
 
-    def built(self):
-        """(kind, path, section) of all networks and losses in the options, those in lists included."""
-        train = self.opt.get('train')
-        for prefix, section in (((), self.opt), (('train',), train if isinstance(train, dict) else {})):
-            for key, value in section.items():
-                row = self.table.get('.'.join((*prefix, str(key))))
-                kind = row and kinds.section(row.kind)
-                if kind in ('network', 'loss') and isinstance(value, dict):
-                    yield kind, (*prefix, key), value
-                lists = {key: value} if kind == 'networks' else value if kind == 'network' else {}
-                for name, items in lists.items() if isinstance(lists, dict) else ():
-                    if kind == 'networks' or name in ('branches',):
-                        for i, item in enumerate(items if isinstance(items, list) else []):
-                            if isinstance(item, dict):
-                                yield 'network', (key, i) if kind == 'networks' else (key, name, i), item
+def _reads(name: Any, cls: type | None, table: dict, base: type[Section]) -> tuple[type[Section], frozenset | None]:
+    """What a registered class reads, and what else its source names; None for those whose keys are all listed."""
+    if isinstance(name, str) and name in table:
+        return table[name], None
+    listed = [table[parent.__name__] for parent in getattr(cls, '__mro__', ()) if parent.__name__ in table]
+    return (listed or [base])[0], components.names_in_source(cls) if cls else frozenset()
 
 
-def _all_groups() -> list[dict[str, Key]]:
-    return [group for groups in MODELS.values() for group in groups]
-
-
-def _guess(key: str) -> str:
-    """The kind of a key of which only the name is known."""
-    if key.startswith('network_'):
-        return 'network?'
+def _guess(key: str) -> ByType | None:
+    """What a section of a class whose keys are not listed is, by its name."""
     if key.startswith('optim_'):
-        return 'optimizer?'
-    return 'loss?' if key.endswith('_opt') else 'any'
+        return inner(keys(LearnedGANTrain)['optim_d'])
+    return ByType('loss') if key.endswith('_opt') else ByType('network') if key.startswith('network_') else None
+
+
+@cache
+def _dotted_keys(model: type[Section], prefix: str = '') -> list[str]:
+    """All keys of a section and of those in it, other than by type."""
+    found = [prefix + key for key in keys(model)]
+    for key, part in ((key, inner(field)) for key, field in keys(model).items()):
+        found += _dotted_keys(part, f'{prefix}{key}.') if isinstance(part, type) else []
+    return found

@@ -1,34 +1,65 @@
-"""The tables of ``docs/options.md``: ``python -m mssr_options.reference docs/options.md`` writes them anew."""
+"""What is generated from the schema: ``python -m mssr_options.reference`` writes ``options/schema.json`` (completion in
+editors) and the tables of ``docs/options.md`` anew."""
 
 import inspect
-import sys
+import json
 from pathlib import Path
 
-from mssr_options import kinds
-from mssr_options.component_tables import OPTIMIZER, SCHEDULERS
-from mssr_options.components import METRIC_DATA
-from mssr_options.dataset_tables import DATASETS
-from mssr_options.registries import catalogue, keywords
-from mssr_options.schema import own_names, readers, who
-from mssr_options.tables import MODELS, Key
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import models_json_schema
 
+from mssr_options import components, parts
+from mssr_options.fields import IN_TRAINING, Section, inner, keys, meaning
+from mssr_options.report import schema_of, words
+from mssr_options.schema import MODELS, Options
+
+SCHEMA, DOCUMENT = Path('options/schema.json'), Path('docs/options.md')
 BEGIN, END = '<!-- begin of the generated tables -->', '<!-- end of the generated tables -->'
+_COMPONENTS = {'network': parts.Weights, 'loss': Section, 'metric': parts.Direction}
+_OPTIMIZERS = {'optimizer': {'Adam': parts.Adam}, 'optimizer of a generator': {'Adam': parts.NoiseAdam}}
+
+
+def schema_text() -> str:
+    """The JSON schema of option files; models and data sets that are not listed may hold anything."""
+    by_name = {'root': MODELS, 'data set': parts.DATASETS, 'schedule': parts.SCHEDULERS, **_OPTIMIZERS}
+    for kind, extra in _COMPONENTS.items():
+        by_name[kind] = {name: components.section_of(components.find(kind, name), extra) for name in _own(kind)}
+    sections = dict.fromkeys((model, 'validation') for models in by_name.values() for model in models.values())
+    references, schema = models_json_schema(list(sections))
+    definitions = schema['$defs']
+    for kind, models in by_name.items():
+        key, others = {'root': ('model_type', _own('model')), 'data set': ('type', _own('data set'))}.get(
+            kind, ('type', ()))
+        definitions[kind] = {
+            'type': 'object', 'required': [key], 'properties': {key: {'enum': sorted({*models, *others})}},
+            'allOf': [{'if': {'properties': {key: {'const': name}}}, 'then': references[model, 'validation']}
+                      for name, model in models.items()]}
+    definitions['listed network'] = definitions['network']
+    head = {'$schema': 'https://json-schema.org/draft/2020-12/schema', 'title': 'Options of an experiment'}
+    parts_of = {**head, **definitions.pop('root')}
+    lines = ',\n'.join(f' {json.dumps(name)}: {json.dumps(node)}' for name, node in definitions.items())
+    text = f'{json.dumps(parts_of)[:-1]},\n"$defs": {{\n{lines}\n}}}}\n'  # a line for each definition
+    return text.replace('"kind": "', '"$ref": "#/$defs/')
+
+
+def _own(kind: str) -> list[str]:
+    """Names that BasicSR and this project registered; those of other plugins depend on what is imported."""
+    return [name for name in components.names(kind) if components.is_own(components.find(kind, name))]
 
 
 def tables() -> str:
     """All tables, as Markdown."""
-    keys = readers(MODELS)
-    sections = {key.rpartition('.')[0] for key in keys}
-    parts = []
-    for section in sorted(sections, key=lambda name: [key.rpartition('.')[0] for key in keys].index(name)):
-        rows = {key: meanings for key, meanings in keys.items() if key.rpartition('.')[0] == section}
-        parts.append(_table(f'`{section}`' if section else 'Top of the file', rows, MODELS))
-    parts.append(_table('`datasets.train`, `datasets.val`, ...', readers(DATASETS), DATASETS))
-    for name, rows in SCHEDULERS.items():
-        parts.append(_table(f'`train.scheduler`, type {name}', {key: [(row, [])] for key, row in rows.items()}, ()))
-    parts.append(_table('`train.optim_g`, `train.optim_d`', {key: [(row, [])] for key, row in OPTIMIZER.items()}, ()))
-    parts += [_signatures(kind) for kind in ('network', 'loss', 'metric')]
-    return '\n'.join(parts)
+    optimizers = {'train.optim_d': parts.Adam, 'train.optim_g of stage 1': parts.NoiseAdam}
+    texts = []
+    for title, models in (('{}', {'others': Options, **MODELS}),
+                          ('datasets.NAME.{}', {'others': parts.DataSet, **parts.DATASETS}),
+                          ('train.scheduler', parts.SCHEDULERS), ('train.optim_g, train.optim_d', optimizers)):
+        found: dict[str, dict] = {}
+        _collect(found, '', models)
+        for section, rows in found.items():
+            name = title.format(section).rstrip('.')
+            texts.append(_table(f'`{name}`' if name else 'Top of the file', rows, len(models)))
+    return '\n'.join(texts + [_signatures(kind) for kind in _COMPONENTS])
 
 
 def update(text: str) -> str:
@@ -39,41 +70,56 @@ def update(text: str) -> str:
     """
     if BEGIN not in text or END not in text:
         raise ValueError(f'the document needs the lines {BEGIN} and {END}')
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    return f'{before}{BEGIN}\n\n{tables()}\n{END}{after}'
+    return f'{text.split(BEGIN)[0]}{BEGIN}\n\n{tables()}\n{END}{text.split(END)[1]}'
 
 
-def _table(title: str, rows: dict[str, list[tuple[Key, list[str]]]], readable_by) -> str:
-    lines = [f'### {title}', '', '| key | value | meaning | needed | read by |', '|---|---|---|---|---|']
-    for key, meanings in rows.items():
-        for row, names in meanings:
-            value = kinds.words(row.kind).replace('|', '\\|')
-            cells = [f'`{key.rpartition(".")[2]}`', value, row.about, row.need or 'no', who(names, readable_by)]
-            lines.append(f'| {" | ".join(cells)} |')
+def _collect(found: dict[str, dict], prefix: str, models: dict[str, type[Section]]) -> None:
+    """Put (key, cells of its row) and who reads it so into ``found``, section by section."""
+    rows, sections = found.setdefault(prefix, {}), {}
+    for name, model in models.items():
+        for key, field in keys(model).items():
+            if key != 'type' or field.description:
+                rows.setdefault((key, _cells(model, key, field)), []).append(name)
+            if isinstance(inner(field), type):
+                sections.setdefault(f'{prefix}{"." if prefix else ""}{key}', {})[name] = inner(field)
+    for section, parts_of in sections.items():
+        _collect(found, section, parts_of)
+
+
+def _cells(model: type[Section], key: str, field: FieldInfo) -> tuple[str, str, str]:
+    """What a key may be, its meaning, and whether it is needed."""
+    needed = 'in training' if IN_TRAINING in field.metadata else 'always'
+    if not field.is_required():
+        needed = '' if field.default is None else _yaml(field.default)
+    return words(schema_of(model)[key]), meaning(field), needed
+
+
+def _table(title: str, rows: dict[tuple, list[str]], count: int) -> str:
+    lines = [f'### {title}', '', '| key | value | meaning | needed, or default | read by |', '|---|---|---|---|---|']
+    for (key, cells), names in rows.items():
+        who = 'all' if len(names) == count else ', '.join(names)
+        lines.append(f'| `{key}` | {" | ".join(cell.replace("|", chr(92) + "|") for cell in cells)} | {who} |')
     return '\n'.join([*lines, ''])
 
 
 def _signatures(kind: str) -> str:
     """What this project registers, with keywords and the first line of the docstring."""
     lines = [f'### Registered by this project: {kind}', '', '| type | keywords | what |', '|---|---|---|']
-    for name in own_names(kind):
-        target = catalogue(kind).get(name)
+    for name in _own(kind):
+        target = components.find(kind, name)
         if target.__module__.startswith('mssr_'):
-            parameters = keywords(target)[0].values()
-            words = ', '.join(_keyword(p) for p in parameters if p.name not in METRIC_DATA)
+            shown = [f'`{key}`' if field.is_required() else f'`{key}: {_yaml(field.default)}`'
+                     for key, field in keys(components.section_of(target)).items() if key != 'type']
             about = (inspect.getdoc(target) or '').split('\n')[0].replace('|', '\\|')
-            lines.append(f'| `{name}` | {words} | {about} |')
+            lines.append(f'| `{name}` | {", ".join(shown)} | {about} |')
     return '\n'.join([*lines, ''])
 
 
-def _keyword(parameter: inspect.Parameter) -> str:
-    default = parameter.default
-    if default is parameter.empty:
-        return f'`{parameter.name}`'
-    shown = 'null' if default is None else str(default).lower() if isinstance(default, bool) else default
-    return f'`{parameter.name}: {shown}`'
+def _yaml(value) -> str:
+    """A default as an option file would have it."""
+    return 'null' if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 if __name__ == '__main__':
-    document = Path(sys.argv[1])
-    document.write_text(update(document.read_text(encoding='utf-8')), encoding='utf-8')
+    SCHEMA.write_text(schema_text(), encoding='utf-8')
+    DOCUMENT.write_text(update(DOCUMENT.read_text(encoding='utf-8')), encoding='utf-8')

@@ -1,163 +1,238 @@
-"""JSON schema of option files, for completion in editors: ``python -m mssr_options.schema > options/schema.json``."""
+"""What an option file may hold: a model for each section, a field for each key, and what each trained model reads.
 
-import inspect
-import json
-import sys
+The errors, ``options/schema.json`` and the tables of ``docs/options.md`` come from here; a new key is one field.
+Data sets, optimizers and schedules are in :mod:`mssr_options.parts`. Networks, losses and metrics are not listed: the
+signatures of what is registered tell what they take.
+"""
 
-from mssr_options import dataset_tables, kinds
-from mssr_options.component_tables import OPTIMIZER, SCHEDULERS
-from mssr_options.components import BETTER, CHECKPOINT, METRIC_DATA, NESTED, is_own, kind_of
-from mssr_options.registries import catalogue, keywords
-from mssr_options.tables import ALL, MODELS, Key
+from typing import Annotated, Literal
 
-_COMPONENTS = ('network', 'loss', 'metric')
+from pydantic import Field
 
-
-def own_names(kind: str) -> list[str]:
-    """Names that BasicSR and this project registered; those of other plugins depend on what is imported."""
-    names = catalogue(kind)
-    return [name for name in names.names() if is_own(names.get(name))]
+from mssr_options import fields as f
+from mssr_options import parts
+from mssr_options.fields import IN_TRAINING, Section, about
 
 
-def readers(tables: dict[str, tuple[dict[str, Key], ...]]) -> dict[str, list[tuple[Key, list[str]]]]:
-    """Key to its meanings, each with the names (models or data sets) that read it so."""
-    found: dict[str, list[tuple[Key, list[str]]]] = {}
-    for name, groups in tables.items():
-        rows = {key: row for group in groups for key, row in group.items()}
-        for key, row in rows.items():
-            meanings = found.setdefault(key, [])
-            names = next((names for other, names in meanings if other.about == row.about), None)
-            if names is None:
-                meanings.append((row, [name]))
-            else:
-                names.append(name)
-    return found
+class Path(Section):
+    """Weights to start from."""
+
+    resume_state: f.File | None = about('Training state (.state) to go on from.', None)
+    ignore_resume_networks: list[f.Text] | None = about(
+        'Networks that a resumed run does not load, such as network_d.', None)
+    pretrain_network_g: f.File | None = about('Weights of network_g.', None)
+    param_key_g: f.Text | None = about('Entry of the weight file: params or params_ema.', None)
+    strict_load_g: bool = about('All weights must match.', True)
 
 
-def build_schema() -> dict:
-    """The schema, draft 7; it allows every key that some model reads, and describes which."""
-    root = _section({}, 'Options of an experiment.')
-    for key, meanings in readers(MODELS).items():
-        node = root
-        *sections, name = key.split('.')
-        for section in sections:
-            node = node['properties'][section]
-            node = node['anyOf'][0] if 'anyOf' in node else node
-        node['properties'][name] = _value(meanings[0][0], _about(meanings, MODELS))
-    root['properties']['model_type'] = {'enum': own_names('model'), 'description': root['properties']['model_type'][
-        'description']}
-    root['required'] = [key for key, row in ALL.items() if row.need == 'always' and '.' not in key]
-    definitions = {kind: _component(kind) for kind in _COMPONENTS}
-    definitions |= {'dataset': _dataset(), 'optimizer': _optimizer(), 'scheduler': _by_type(
-        {name: _rows(rows) for name, rows in SCHEDULERS.items()})}
-    return {'$schema': 'http://json-schema.org/draft-07/schema#', 'title': 'MSSR and BasicSR options', **root,
-            'definitions': definitions}
+class GANPath(Path):
+    pretrain_network_d: f.File | None = about('Weights of network_d.', None)
+    param_key_d: f.Text | None = about('Entry of the weight file.', None)
+    strict_load_d: bool = about('All weights must match.', True)
 
 
-def _section(properties: dict, about: str) -> dict:
-    return {'type': 'object', 'description': about, 'properties': properties, 'additionalProperties': False}
+class Validation(Section):
+    """Validation settings; without them nothing is validated."""
+
+    val_freq: Annotated[f.Every, IN_TRAINING] = about('Validate every so many iterations.')
+    save_img: bool = about('Save the pictures.')
+    suffix: f.Text | None = about('Ending of the names of saved pictures; ~: the name of the experiment.', None)
+    metrics: dict[str, parts.Metric] | None = about(
+        'Metrics by any name: each a type and the arguments of that metric.', None)
+    pbar: bool = about('Show a progress bar.', False)
 
 
-def _about(meanings, tables) -> str:
-    """The meanings of a key, and who reads it if not everything does."""
-    texts = []
-    for row, names in meanings:
-        texts.append(row.about if len(names) == len(tables) else f'{row.about} ({who(names, tables)})')
-    return ' '.join(texts)
+class ObservedValidation(Validation):
+    monitor: bool = about('Measure and picture what is trained, for logs, warnings and report.py.', True)
+    select: f.Text | None = about(
+        'Figure whose best network is kept as net_g_best.pth: a name under val.metrics; in stage 1 also haar_, '
+        'spectrum_ or noise_distance, color_shift or color_drift.', None)
 
 
-def who(names: list[str], tables) -> str:
-    """Those who read a key: ``all``, ``all but A``, or their names."""
-    others = [name for name in tables if name not in names]
-    if not others:
-        return 'all'
-    return f'all but {", ".join(others)}' if len(others) <= len(tables) // 3 else ', '.join(names)
+class BranchValidation(ObservedValidation):
+    per_branch: bool = about('Measure each branch as well as the ensemble.', False)
 
 
-def _value(row: Key, about: str) -> dict:
-    """The schema of one key."""
-    section = kinds.section(row.kind)
-    if section is None:
-        return {**kinds.json_schema(row.kind), 'description': about}
-    reference = {
-        'section': _section({}, about),
-        'mapping': {'type': 'object'},
-        'datasets': {
-            'type': 'object',
-            'patternProperties': {'^(train$|val(_|$)|test(_|$))': {'$ref': '#/definitions/dataset'}},
-            'additionalProperties': False,
-        },
-        'networks': {'type': 'array', 'minItems': 1, 'items': {'$ref': '#/definitions/network'}},
-        'metrics': {'type': 'object', 'additionalProperties': {'$ref': '#/definitions/metric'}},
-    }.get(section, {'$ref': f'#/definitions/{section}'})
-    if kinds.fits(row.kind, None):
-        return {'anyOf': [reference, {'type': 'null'}], 'description': about}
-    return {'allOf': [reference], 'description': about} if '$ref' in reference else {**reference, 'description': about}
+class Wandb(Section):
+    """Weights & Biases; needs use_tb_logger."""
+
+    project: f.Text | None = about('Project; ~: off.', None)
+    resume_id: f.Text | None = about('Run to go on with.', None)
 
 
-def _rows(rows: dict[str, Key]) -> dict[str, dict]:
-    return {key: {**kinds.json_schema(row.kind), 'description': row.about} for key, row in rows.items()}
+class Logger(Section):
+    """Logging and saving."""
+
+    print_freq: Annotated[f.Every, IN_TRAINING] = about('Log every so many iterations.')
+    save_checkpoint_freq: Annotated[f.Every, IN_TRAINING] = about('Save weights and state every so many iterations.')
+    use_tb_logger: Annotated[bool, IN_TRAINING] = about('Write TensorBoard logs.')
+    wandb: Wandb | None = None
 
 
-def _by_type(properties: dict[str, dict], open_types=()) -> dict:
-    """Sections whose ``type`` decides what else they hold."""
-    return {
-        'type': 'object',
-        'required': ['type'],
-        'properties': {'type': {'enum': sorted(properties)}},
-        'allOf': [
-            {
-                'if': {'properties': {'type': {'const': name}}},
-                'then': {'properties': {'type': {}, **own}, 'additionalProperties': name in open_types},
-            }
-            for name, own in sorted(properties.items())
-        ],
-    }
+class KeepingLogger(Logger):
+    keep_last: f.Natural | None = about('Keep the newest so many checkpoints, 2 or more to be safe; ~: all.', None)
+    keep_every: f.Natural | None = about('With keep_last: keep those at multiples of so many iterations, too.', None)
 
 
-def _component(kind: str) -> dict:
-    """Networks, losses or metrics by the arguments of their constructors."""
-    properties, open_types = {}, []
-    extra = {'network': CHECKPOINT, 'metric': BETTER}.get(kind, {})
-    for name in own_names(kind):
-        parameters, takes_others = keywords(catalogue(kind).get(name))
-        own = {key: _argument(p) for key, p in parameters.items() if not (kind == 'metric' and key in METRIC_DATA)}
-        properties[name] = {**own, **_rows(extra)}
-        if takes_others:
-            open_types.append(name)
-    return _by_type(properties, open_types)
+class Performance(Section):
+    """Faster steps; docs/performance.md."""
+
+    channels_last: bool = about('Networks pixel by pixel in memory; equal to rounding.', False)
+    fused_adam: bool = about('One kernel for each Adam step; equal to rounding.', True)
+    keep_memory: bool = about('On CPUs, reuse freed memory, not return it; exact.', True)
+    amp: Literal['bf16', 'fp16'] | None = about('Precision of the networks; not exact. ~: float32.', None)
+    compile: bool | Literal['default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs'] = about(
+        'torch.compile: true or one of its modes.', False)
 
 
-def _argument(parameter: inspect.Parameter) -> dict:
-    if parameter.name in NESTED:
-        return {'type': 'array', 'minItems': 1, 'items': {'$ref': '#/definitions/network'}}
-    schema = kinds.json_schema(kind_of(parameter))
-    if isinstance(parameter.default, bool | int | float | str):
-        schema = {**schema, 'default': parameter.default}
-    return schema
+class DistParams(Section):
+    """Distributed training."""
+
+    backend: Literal['nccl', 'gloo', 'mpi'] = about('Backend of torch.distributed.', 'nccl')
+    port: Annotated[int, Field(ge=1, le=65535)] | None = about('Port of the first process (Slurm).', None)
 
 
-def _dataset() -> dict:
-    properties = {}
-    for name, groups in dataset_tables.DATASETS.items():
-        properties[name] = {}
-        for key, row in ((key, row) for group in groups for key, row in group.items() if key != 'type'):
-            io_backend = {'type': 'object', 'required': ['type'], 'properties': {'type': {
-                'enum': ['disk', 'lmdb', 'memcached']}}}
-            value = io_backend if row.kind == 'io_backend' else kinds.json_schema(row.kind)
-            properties[name][key] = {**value, 'description': row.about}
-    return _by_type(properties)
+class Train(Section):
+    """Training settings."""
+
+    total_iter: Annotated[f.Every, IN_TRAINING] = about('Iterations to run.')
+    warmup_iter: float = about('Iterations of linear warm-up of the learning rate; -1: none.', -1, multiple_of=1, ge=-1)
+    scheduler: Annotated[parts.Scheduler, IN_TRAINING] = about('Schedule of the learning rates.')
+    optim_g: Annotated[parts.Optimizer, IN_TRAINING] = about('Optimizer of network_g.')
+    ema_decay: f.Decay = about('Decay of the running average of the weights; 0: none.', 0)
 
 
-def _optimizer() -> dict:
-    return {'type': 'object', 'required': ['type', 'lr'], 'properties': {'type': {'type': 'string', 'default': 'Adam'},
-            **_rows(OPTIMIZER)}}
+class SRTrain(Train):
+    pixel_opt: f.Loss | None = about('Pixel loss.', None)
+    perceptual_opt: f.Loss | None = about('Perceptual loss.', None)
 
 
-def to_text() -> str:
-    """The schema as it is kept in ``options/schema.json``."""
-    return json.dumps(build_schema(), indent=1) + '\n'
+class SteppedTrain(Train):
+    accumulate: f.Natural = about('Parts in which a batch goes through the networks, to save memory.', 1)
+    on_nan: Literal['skip', 'stop'] = about('A step that is not finite: skip it (ten in a row stop), or stop.', 'skip')
+    grad_clip: f.Positive | None = about("Limit of the norm of an optimizer's gradients. ~: none, as published.", None)
 
 
-if __name__ == '__main__':
-    sys.stdout.write(to_text())
+class DiscriminatorTrain(Train):
+    optim_d: Annotated[parts.Optimizer, IN_TRAINING] = about('Optimizer of network_d.')
+    gan_opt: Annotated[f.Loss, IN_TRAINING] = about('Adversarial loss.')
+
+
+_JPEG = ('Generated LR goes through JPEG, as real LR photos did: with a quality drawn from theirs, with their median, '
+         'or between two. ~: no JPEG.')
+_STRENGTH = ('Share of what a generator does beyond bicubic downsampling, drawn for each photo between these two. '
+             '~: all of it.')
+_NOISE = "The same of a generator's noise alone"
+
+
+class DegradationTrain(DiscriminatorTrain, SteppedTrain):
+    optim_g: Annotated[parts.NoiseOptimizer, IN_TRAINING] = about('Optimizer of network_g.')
+    color_opt: f.Loss | None = about('Keeps low frequencies: generated LR against bicubic LR (w_col).', None)
+    perceptual_opt: f.Loss | None = about('Keeps content: generated LR against bicubic LR (w_per).', None)
+    spectrum_opt: f.Loss | None = about('Generated LR against the real LR crops of the batch (SpectrumLoss).', None)
+    relativistic: bool = about('RaGAN: D judges each side against the mean of the other.', False)
+    gp_opt: f.Loss | None = about('Gradient penalty of D, for WGAN.', None)
+    disc_freq: f.Natural = about('Step D every so many iterations.', 1)
+    gen_freq: f.Natural = about('Step G every so many iterations.', 1)
+    lq_jpeg: Literal['auto', 'median'] | f.Qualities | None = about(_JPEG, None)
+    content_antithetic: bool = about('Content losses judge the mean of G(y, z) and G(y, -z).', False)
+
+
+class EnsembleTrain(SteppedTrain):
+    pixel_opt: Annotated[f.Loss, IN_TRAINING] = about('Supervised loss (w_sup).')
+    collab_opt: f.Loss | None = about('Collaborative loss: branches learn from each other (w_col).', None)
+    adapt_opt: f.Loss | None = about('Adaptation loss: the mean of the branches on real LR is the label.', None)
+    feature_opt: f.Loss | None = about('Feature distillation between the trunks of the branches.', None)
+    collab_start_iter: f.Iterations = about('The collaborative and adaptation terms begin after it.', 0)
+    adapt_ramp: Literal['linear', 'constant'] = about('Weight of adaptation: iteration / total_iter, or 1.', 'linear')
+    lq_jpeg: Literal['auto', 'median'] | f.Qualities | None = about(_JPEG, None)
+    lq_strength: f.Shares | None = about(_STRENGTH, None)
+    lq_noise: Literal['auto'] | f.Shares | None = about(
+        f'{_NOISE}; auto: as much as makes its LR photos as noisy as the real ones. ~: as lq_strength has it.', None)
+    lq_round: bool = about('Generated LR is clamped and rounded to 8 bits, as photos are.', False)
+
+
+class LearnedTrain(SRTrain):
+    lq_jpeg: f.Qualities | None = about('Drawn LR goes through JPEG, of a quality between these two.', None)
+    lq_strength: f.Shares | None = about(_STRENGTH, None)
+    lq_noise: f.Shares | None = about(f'{_NOISE}. ~: as lq_strength has it.', None)
+    lq_round: bool = about('Drawn LR is clamped and rounded to 8 bits, as files are.', True)
+
+
+class LearnedSRTrain(LearnedTrain, SteppedTrain):
+    pass
+
+
+class LearnedGANTrain(LearnedTrain, DiscriminatorTrain):
+    net_d_iters: f.Every = about('Step the generator every so many iterations.', 1)
+    net_d_init_iters: f.Iterations = about('Iterations for the discriminator alone at the start.', 0)
+    ldl_opt: f.Loss | None = about('Locally discriminative learning loss.', None)
+
+
+class Options(Section):
+    """Options of an experiment. A model of BasicSR or of another package may read more than these."""
+
+    name: f.Text = about('Name of the experiment: results go to experiments/NAME or results/NAME.')
+    model_type: f.Text = about('Registered model, such as DegradationGANModel or MultiDegradationSRModel.')
+    scale: f.Natural = about('HR size over LR size.', None)
+    num_gpu: f.Whole | Literal['auto'] = about('Number of GPUs; 0: CPU; auto: all there are.')
+    manual_seed: f.Whole | None = about('Seed of all random numbers; without one it is drawn.', None)
+    datasets: dict[str, Annotated[dict, f.ByType('data set')]] = about(
+        'Data sets: train, val, val_1, ...; for testing test_1, ...')
+    network_g: f.Network = about('The network that is trained: a type and the arguments of that network.')
+    path: Path
+    train: Annotated[SRTrain, IN_TRAINING]
+    val: Validation | None = None
+    logger: Annotated[Logger, IN_TRAINING]
+    dist_params: DistParams | None = None
+    find_unused_parameters: bool = about('DDP: allow parameters that a step does not use.', False)
+
+
+class WithDiscriminator(Options):
+    """Options of an experiment with a discriminator."""
+
+    network_d: Annotated[f.Network, IN_TRAINING] = about('The discriminator.')
+    path: GANPath
+
+
+class WithGenerators(Options):
+    """Options of an experiment with what stage 1 trained."""
+
+    degradations: Annotated[list[parts.ListedNetwork], IN_TRAINING] = about(
+        'Trained generators: network options, each with checkpoint: FILE unless it has no weights.', min_length=1)
+
+
+class DegradationGANModel(WithDiscriminator):
+    """Options of stage 1: a degradation is learned."""
+
+    train: Annotated[DegradationTrain, IN_TRAINING]
+    val: ObservedValidation | None = None
+    logger: Annotated[KeepingLogger, IN_TRAINING]
+    performance: Performance | None = None
+
+
+class MultiDegradationSRModel(WithGenerators):
+    """Options of stage 2: an ensemble learns from what the generators of stage 1 draw."""
+
+    train: Annotated[EnsembleTrain, IN_TRAINING]
+    val: BranchValidation | None = None
+    logger: Annotated[KeepingLogger, IN_TRAINING]
+    performance: Performance | None = None
+
+
+class LearnedDegradationSRModel(WithGenerators):
+    """Options of any SR network that learns from what the generators of stage 1 draw."""
+
+    train: Annotated[LearnedSRTrain, IN_TRAINING]
+    logger: Annotated[KeepingLogger, IN_TRAINING]
+    performance: Performance | None = None
+
+
+class LearnedDegradationESRGANModel(WithDiscriminator, WithGenerators):
+    """The same with a discriminator."""
+
+    train: Annotated[LearnedGANTrain, IN_TRAINING]
+
+
+MODELS = {model.__name__: model for model in (DegradationGANModel, MultiDegradationSRModel, LearnedDegradationSRModel,
+                                              LearnedDegradationESRGANModel)}

@@ -29,9 +29,8 @@ from mssr_compat.distributed import from_first, init_dist, is_first, is_restart,
 from mssr_compat.errors import UserError
 from mssr_metric.protocols import name_metrics
 from mssr_options.check import check_options
-from mssr_options.effective import effective_yaml
 from mssr_options.files import check_files
-from mssr_options.reader import read_options
+from mssr_options.reader import effective_yaml, read_options
 from mssr_train.data_sets import check_data
 from mssr_train.loaders import FailingPrefetchGenerator
 from mssr_train.preflight import run_preflight
@@ -137,13 +136,14 @@ def parse_options(root_path, is_train=True, *, folder):
     through ``exec`` and keeps a copy of the file without those values. Here the checked options, ``--force_yml``
     included, are written into ``folder``; BasicSR reads that file and keeps it with the experiment.
     """
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument('-opt')
-    parser.add_argument('--force_yml', nargs='+', default=None)
-    parser.add_argument('--check', action='store_true')
+    parser = argparse.ArgumentParser(epilog='BasicSR\'s own, which work as they do there: --auto_resume, --debug, '
+                                     '--launcher {none,pytorch,slurm}.')
+    parser.add_argument('-opt', required=True, metavar='FILE', help='option file; docs/options.md lists its keys')
+    parser.add_argument('--force_yml', nargs='+', metavar='KEY', help='change options for this run: section:key=VALUE '
+                        "sets one (VALUE is YAML), and '~section:key' removes one, as if the file did not have it")
+    parser.add_argument('--check', action='store_true', help='try options, data, checkpoints and one step, say what is '
+                        'found, and leave nothing behind')
     given, others = parser.parse_known_args()
-    if given.opt is None or '-h' in others or '--help' in others:
-        return _parse_options(root_path, is_train)  # BasicSR prints its usage
 
     opt = read_options(given.opt, given.force_yml)
     check_options(opt, given.opt, is_train)

@@ -8,7 +8,7 @@ import mssr_data  # noqa: F401
 import mssr_loss  # noqa: F401
 import mssr_metric  # noqa: F401
 import mssr_model  # noqa: F401
-from mssr_options.effective import effective_yaml
+from mssr_options.reader import effective_yaml
 
 ADAM = {'type': 'Adam', 'lr': 1e-4, 'betas': [0.5, 0.999]}
 PAIRED = {'type': 'PairedImageDataset', 'dataroot_gt': 'gt', 'dataroot_lq': 'lq', 'io_backend': {'type': 'disk'}}
@@ -66,7 +66,7 @@ def stage_2() -> dict:
             'ema_decay': 0, 'optim_g': ADAM, 'total_iter': 100,
             'scheduler': {'type': 'MultiStepLR', 'milestones': [50], 'gamma': 0.5},
             'pixel_opt': l1, 'collab_opt': l1, 'adapt_opt': l1, 'collab_start_iter': 1, 'adapt_ramp': 'linear',
-            'lq_round': False, 'lq_refresh': 1,
+            'lq_round': False,
         },
     })
 

@@ -371,7 +371,7 @@ def test_rows_begin_with_the_same_weights(parts):
 
 @pytest.mark.parametrize('size', ['cpu', 'gpu', 'smoke'])
 def test_every_option_file_of_a_plan_is_sound(world, recipes, tmp_path, size):
-    from mssr_options.effective import effective_yaml
+    from mssr_options.reader import effective_yaml
 
     for part in Planner(world, tmp_path, size, recipes).parts(list(ROWS), [0]):
         for opt in (part.opt, part.test):

@@ -1,7 +1,10 @@
-"""All of BasicSR's own keys stay valid, and so do those of other people's plugins; the tables match the sources."""
+"""All of BasicSR's own keys stay valid, and those of other people's plugins; the schema lists what ours read."""
 
+import ast
 import copy
+import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -11,13 +14,12 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mssr_compat.errors import UserError
-from mssr_options import kinds
 from mssr_options.check import check_options
-from mssr_options.component_tables import ARGUMENTS, OPTIMIZER, SCHEDULERS
-from mssr_options.dataset_tables import DATASETS
+from mssr_options.components import find, keywords
+from mssr_options.fields import ByType, inner, keys
+from mssr_options.parts import DATASETS, SCHEDULERS
 from mssr_options.reader import read_options
-from mssr_options.registries import catalogue, keys_in_source, keywords
-from mssr_options.tables import MODELS
+from mssr_options.schema import MODELS
 from option_tools import ADAM, COMMON, LOADER, PAIRED, basicsr_sr, stage_1, stage_2
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,7 +148,7 @@ def test_shipped_option_files(file):
     check_options(opt, str(file), is_train='train' in opt)
 
 
-# --- the tables against the sources ---------------------------------------------------------------------------------
+# --- the schema against the sources ---------------------------------------------------------------------------------
 
 # What BasicSR itself puts into the options, or reads from sections that are checked by signature.
 SET_BY_BASICSR = {'dist', 'rank', 'world_size', 'is_train', 'models', 'training_states', 'visualization', 'phase',
@@ -155,50 +157,61 @@ BELOW = {'type', 'lr', 'name', 'db_paths', 'client_keys', 'window_size', 'num_st
          'noise_lr', 'params', 'net_g', 'loss_weight'}
 
 
+def keys_in_source(cls):
+    """Option keys that the body of one class reads: ``opt['key']``, ``train_opt.get('key')``, ``'key' in self.opt``."""
+    found = set()
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(cls)))):
+        holder = key = None
+        if isinstance(node, ast.Subscript):
+            holder, key = node.value, node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            if node.func.attr in ('get', 'pop', 'setdefault'):
+                holder, key = node.func.value, node.args[0]
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            holder, key = node.comparators[0], node.left
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and 'opt' in ast.unparse(holder):
+            found.add(key.value)
+    return found
+
+
 def parents(cls):
     """Classes of a model or data set that read options, from BasicSR or from here."""
     return [parent for parent in cls.__mro__ if parent.__module__.split('.')[0] in ('basicsr', *OURS)]
+
+
+def listed(model):
+    """All keys of a section and of those in it."""
+    found = set(keys(model))
+    for field in keys(model).values():
+        if inner(field) is not None and not isinstance(inner(field), ByType):
+            found |= listed(inner(field))
+    return found
 
 
 OURS = ('mssr_model', 'mssr_data')
 
 
 @pytest.mark.parametrize('name', MODELS)
-def test_models_read_nothing_that_the_table_lacks(name):
-    table = {part for group in MODELS[name] for key in group for part in key.split('.')}
-    own = catalogue('model').get(name)
+def test_models_read_nothing_that_the_schema_lacks(name):
+    own = find('model', name)
     # A method that a subclass replaces may name keys that are then read by nobody.
     read = keys_in_source(own) if own.__module__.startswith(OURS) else set().union(*map(keys_in_source, parents(own)))
-    assert read - table - SET_BY_BASICSR - BELOW == set()
+    assert read - listed(MODELS[name]) - SET_BY_BASICSR - BELOW == set()
 
 
 @pytest.mark.parametrize('name', DATASETS)
-def test_data_sets_read_nothing_that_the_table_lacks(name):
-    table = {key for group in DATASETS[name] for key in group}
-    read = set().union(*map(keys_in_source, parents(catalogue('dataset').get(name))))
-    assert read - table - SET_BY_BASICSR - BELOW == set()
+def test_data_sets_read_nothing_that_the_schema_lacks(name):
+    read = set().union(*map(keys_in_source, parents(find('data set', name))))
+    assert read - listed(DATASETS[name]) - SET_BY_BASICSR - BELOW == set()
 
 
-def test_all_models_and_data_sets_are_listed():
-    for kind, table in (('model', MODELS), ('dataset', DATASETS)):
-        own = [name for name in catalogue(kind).names()
-               if catalogue(kind).get(name).__module__.startswith(('basicsr.', 'mssr_'))]
-        assert sorted(own) == sorted(table)
+def test_all_of_our_models_and_data_sets_are_listed():
+    for registry, table in ((MODEL_REGISTRY, MODELS), (DATASET_REGISTRY, DATASETS)):
+        own = {name for name, cls in registry if cls.__module__.startswith('mssr_')}
+        assert own and own <= set(table)
 
 
-def test_every_kind_in_the_tables_can_be_read():
-    rows = [row for groups in [*MODELS.values(), *DATASETS.values()] for group in groups for row in group.values()]
-    rows += [row for table in SCHEDULERS.values() for row in table.values()] + list(OPTIMIZER.values())
-    for row in rows:
-        assert kinds.words(row.kind)
-        assert row.need in ('', 'always', 'train', 'test')
-        assert row.about.endswith('.')
-        assert row.only in ('', 'train')
-    for kind in ARGUMENTS.values():
-        assert kinds.words(kind)
-
-
-def test_schedules_take_what_the_table_says():
+def test_schedules_take_what_the_schema_says():
     from basicsr.models import lr_scheduler
 
     from mssr_model.lr_schedule import LinearDecayLR
@@ -206,8 +219,9 @@ def test_schedules_take_what_the_table_says():
     classes = {'MultiStepLR': lr_scheduler.MultiStepRestartLR, 'LinearDecayLR': LinearDecayLR,
                'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
                'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR}
-    for name, table in SCHEDULERS.items():
-        assert set(keywords(classes[name], 1)[0]) - {'last_epoch'} == set(table)
+    for name, model in SCHEDULERS.items():
+        parameters = set(keywords(classes[name])[0])
+        assert parameters - {'last_epoch', 'optimizer'} == set(keys(model)) - {'type'}
 
 
 # --- plugins of others ----------------------------------------------------------------------------------------------
@@ -255,7 +269,6 @@ def foreign():
               (METRIC_REGISTRY, foreign_metric)]
     for registry, thing in things:
         registry.register(thing)
-    keywords.cache_clear()
     opt = basicsr_sr()
     opt['model_type'] = 'ForeignModel'
     opt['network_g'] = {'type': 'ForeignChild', 'width': 4, 'depth': 2, 'kernel_size': 1, 'criterion': 'huber'}

@@ -99,11 +99,15 @@ MISSPELT = [
     ('1', 'epochs', 5, ['train.total_iter']),
     ('1', 'gpu_ids', [0], ['num_gpu']),
     ('1', 'train.gp_weight', 10, ['gp_opt']),
+    # names that options had before
+    ('2', 'train.lq_refresh', 2, ['was removed', 'each iteration']),
+    ('1', 'datasets.train.paired_augment', True, ['was removed', 'separately']),
+    ('1', 'datasets.train.crops_per_image', 4, ['was removed', 'cache_data']),
 ]
 
 MISPLACED = [
     ('1', 'total_iter', 5, ['train.total_iter']),
-    ('1', 'gt_size', 5, ['RealESRGANModel']),
+    ('1', 'gt_size', 5, ['datasets.train.gt_size']),
     ('1', 'gan_opt', {}, ['train.gan_opt']),
     ('1', 'print_freq', 5, ['logger.print_freq']),
     ('1', 'val_freq', 5, ['val.val_freq']),
@@ -129,17 +133,14 @@ MISPLACED = [
 UNUSED = [
     ('sr', 'network_d', {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3}, ['SRGANModel', 'not by SRModel']),
     ('sr', 'train.gan_opt', {'type': 'GANLoss', 'gan_type': 'vanilla'}, ['SRGANModel', 'not by SRModel']),
-    ('sr', 'train.net_d_iters', 1, ['SRGANModel']),
     ('sr', 'path.pretrain_network_d', None, ['SRGANModel']),
     ('sr', 'degradations', [], ['MultiDegradationSRModel']),
     ('sr', 'train.adapt_opt', {}, ['MultiDegradationSRModel']),
-    ('sr', 'queue_size', 180, ['RealESRNetModel']),
     ('1', 'train.collab_opt', {}, ['MultiDegradationSRModel']),
     ('1', 'train.pixel_opt', {'type': 'L1Loss'}, ['not by DegradationGANModel']),
     ('1', 'train.ldl_opt', {'type': 'L1Loss'}, ['SRGANModel']),
     ('2', 'train.gan_opt', {'type': 'GANLoss', 'gan_type': 'vanilla'}, ['not by MultiDegradationSRModel']),
     ('2', 'train.optim_g.noise_lr', 1e-4, ['no such option']),
-    ('sr', 'val.flip_seq', True, ['VideoRecurrentModel']),
     ('sr', 'performance', {'amp': 'bf16'}, ['DegradationGANModel', 'not by SRModel']),
 ]
 
@@ -263,6 +264,10 @@ IMPOSSIBLE = [
     ('sr', 'train.scheduler.periods', [50, 50], ['2 entries', 'has 1']),
     ('sr', 'train.scheduler.periods', [50], ['end after 50', '100']),
     ('sr', 'train.pixel_opt', None, ['no loss']),
+    ('2', 'train.lq_strength', [0.7, 0], ['train.lq_strength', 'from the lower to the higher', 'from 0.7 to 0']),
+    ('2', 'train.lq_noise', [0.7, 0.2], ['train.lq_noise', 'from the lower to the higher']),
+    ('2', 'train.lq_jpeg', [90, 30], ['train.lq_jpeg', 'from the lower to the higher']),
+    ('1', 'train.lq_jpeg', [90, 30], ['train.lq_jpeg', 'from the lower to the higher']),
     ('test', 'path.pretrain_network_g', None, ['random weights']),
 ]
 
@@ -399,6 +404,27 @@ def test_what_may_be_tested_without_pretrained_weights():
         check_options(opt, None, is_train=False)
     finally:
         del ARCH_REGISTRY._obj_map['Interpolation']
+
+
+def test_one_mistake_is_told_once(tmp_path):
+    opt = stage_2()
+    opt['train']['lq_noise'] = [0.7, 0.2]  # neither auto nor a good pair
+    assert len(error_of(tmp_path, opt).splitlines()) == 1
+    opt['train']['lq_noise'] = 'atuo'
+    assert error_of(tmp_path, opt).endswith("not 'atuo'; did you mean 'auto'?")
+
+
+def test_pairs_that_go_upwards_or_nowhere_are_good():
+    opt = stage_2()
+    opt['train'] |= {'lq_strength': [0, 0.7], 'lq_noise': [1, 1], 'lq_jpeg': [30, 90]}
+    check_options(opt)
+
+
+def test_the_options_are_handed_on_as_they_are():
+    """No default is filled in, and 5e3 stays a float."""
+    opt = stage_2()
+    check_options(opt)
+    assert repr(opt) == repr(stage_2())
 
 
 def test_line_numbers_are_those_of_the_key(tmp_path):

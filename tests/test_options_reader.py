@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mssr_compat.errors import UserError
-from mssr_options.effective import effective_yaml
-from mssr_options.reader import read_options
-from mssr_options.source import Options, dotted
+from mssr_options.reader import Options, dotted, effective_yaml, read_options
 from mssr_options.yaml_loader import parse
 
 
@@ -154,6 +152,30 @@ def test_force_yml(tmp_path, entry, path, value):
     assert type(node) is type(value)
 
 
+@pytest.mark.parametrize(
+    ('entry', 'path'),
+    [('~train:optim_g', ['train', 'optim_g']), (' ~train : optim_g : lr ', ['train', 'optim_g', 'lr']),
+     ('~wandb', ['wandb']), ('~list:0', ['list', 0]), ('~list:1:checkpoint', ['list', 1, 'checkpoint'])],
+)
+def test_force_yml_removes(tmp_path, entry, path):
+    expected = node = yaml.safe_load(BASE)
+    for key in path[:-1]:
+        node = node[key]
+    del node[path[-1]]
+    opt = read(tmp_path, BASE, [entry])
+    assert opt == expected
+    assert effective_yaml(opt).splitlines()[0].endswith(f"--force_yml '{entry.strip()}'")
+
+
+def test_what_is_removed_can_be_set_again_and_lines_stay_right(tmp_path):
+    opt = read(tmp_path, BASE, ['list:1:checkpoint=x', '~list:0', 'list:0:extra=1', '~train', 'train:new=2', 'name=~x'])
+    assert opt == {'name': '~x', 'list': [{'checkpoint': 'x', 'extra': 1}], 'wandb': None, 'train': {'new': 2}}
+    where = opt.source.where
+    assert where(('list', 0, 'extra')) == '--force_yml list:0:extra=1'
+    assert where(('list', 0, 'checkpoint')).endswith('opt.yml:5'), 'not that of the item that is gone'
+    assert where(('train', 'new')) == '--force_yml train:new=2'
+
+
 def test_later_entries_win_and_the_rest_stays(tmp_path):
     opt = read(tmp_path, BASE, ['name=a', 'name=b'])
     assert opt.pop('name') == 'b'
@@ -176,6 +198,13 @@ def test_later_entries_win_and_the_rest_stays(tmp_path):
         ('name=[1', 'not YAML'),
         ('name="x', 'not YAML'),
         ('name={a: 1, a: 2}', 'not YAML'),
+        ('~', 'key=value'),
+        ('~train:gone', "there is no 'gone' to remove in train"),
+        ('~gone', "there is no 'gone' to remove"),
+        ('~gone:key', "there is no 'gone' to remove"),
+        ('~train.optim_g', 'parted by colons'),
+        ('~list:2', 'items 0 to 1'),
+        ('~name:x', "'name' is the value 'n', not a section"),
         ('name=!!python/object/apply:os.system ["echo hacked"]', 'not YAML'),
     ],
 )

@@ -11,6 +11,7 @@ from basicsr.utils.logger import initialized_logger
 
 from data_tools import folder_to_lmdb, photo, write_folder, write_photo
 from mssr_compat.errors import UserError
+from mssr_train.pipeline import test as run_test
 from mssr_train.pipeline import train
 from mssr_train.preflight import run_preflight
 from option_tools import DERESNET, put, stage_1, stage_2, test_options, write
@@ -214,6 +215,29 @@ def test_from_the_command_line(world, capsys, monkeypatch):
     assert 'losses, iteration 7:' in capsys.readouterr().out
     assert sorted(world.rglob('*')) == sorted([*before, world / 'opt.yml'])
     assert 'basicsr' not in initialized_logger
+
+
+def test_a_key_can_be_removed_for_one_run(world, capsys, monkeypatch):
+    opt = stage_1()
+    opt['train']['gone'] = 1
+    file = write(world, opt)
+    forced = ['~train:gone', '~datasets:val', '~val']
+    monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', file, '--check', '--force_yml', *forced])
+    with pytest.raises(SystemExit) as status:
+        train(str(world))
+    assert not status.value.code
+    assert 'clean HR photos: 3 images' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('pipeline', [train, run_test])
+def test_help(world, capsys, monkeypatch, pipeline):
+    monkeypatch.setattr(sys, 'argv', ['train.py', '-h'])
+    with pytest.raises(SystemExit) as status:
+        pipeline(str(world))
+    assert not status.value.code
+    text = ' '.join(capsys.readouterr().out.split())
+    for part in ('-opt FILE', '--check', "'~section:key' removes one", '--launcher', '--auto_resume', '--debug'):
+        assert part in text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.evidence.plan import Part
 from mssr_compat.errors import UserError
 from mssr_compat.files import write_whole
-from mssr_options.effective import effective_yaml
+from mssr_options.reader import effective_yaml
 from mssr_train.job import Job
 
 COMMAND = (sys.executable, '-m', 'benchmarks.evidence.training')
