@@ -28,7 +28,7 @@ from mssr_compat.distributed import gathered, leave_dist, world
 from mssr_compat.errors import UserError
 from mssr_data.image_source import ImageSource
 from mssr_degradation import LearnedDegradation
-from mssr_degradation.noise_match import matched_shares, read_hr, read_real
+from mssr_degradation.real_photos import matched_shares, read_hr, read_real
 from mssr_inference.command_line import share, whole
 from mssr_inference.degrader import Degrader
 from mssr_inference.device import choose_device
