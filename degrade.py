@@ -24,17 +24,16 @@ import torch.distributed as dist
 
 import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_compat.checkpoint import find_checkpoint
+from mssr_compat.distributed import gathered, leave_dist, world
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash
 from mssr_data.image_source import ImageSource
 from mssr_degradation import LearnedDegradation
-from mssr_degradation.noise_match import matched_shares, read_hr, read_real
+from mssr_degradation.real_photos import matched_shares, read_hr, read_real
 from mssr_inference.command_line import choose_device, share, whole
 from mssr_inference.degrader import Degrader
-from mssr_inference.degrading import Degradation
-from mssr_inference.draws import plan_draws
 from mssr_inference.networks import load_generator
-from mssr_inference.pair_set import PairSet
+from mssr_inference.pair_set import PairSet, plan_draws
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -72,17 +71,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    rank, ranks = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
     try:
-        if ranks > 1:  # for waiting alone, however long the slowest rank takes
+        if int(os.environ.get('WORLD_SIZE', 1)) > 1:  # for waiting alone, however long the slowest rank takes
             dist.init_process_group('gloo', timeout=timedelta(days=7))
-        degradations, chosen = read_degradations(args, rank)
-        if args.save and rank == 0:
+        degradations, chosen = read_degradations(args)
+        if args.save and world()[0] == 0:
             degradations[0].save(args.save)
             print(f'{args.save}: the degradation')
-        if not args.output:
-            return 0
-        failures, pictures = degrade(args, degradations, chosen, rank, ranks)
+        failures, pictures = make_set(args, degradations, chosen) if args.output else ([], None)
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
@@ -91,9 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
               'kept, and the same call continues it.', file=sys.stderr)
         return 2
     finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-    if rank == 0:
+        rank = world()[0]
+        leave_dist()
+    if rank == 0 and args.output:
         print(f'{args.output}: {pictures} pictures')
         if failures:
             print(f'{len(failures)} photos could not be degraded:', file=sys.stderr)
@@ -102,13 +98,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def degrade(args: argparse.Namespace, degradations: list[LearnedDegradation], chosen: dict, rank: int,
-            ranks: int) -> tuple[list[tuple[str, str]], int]:
+def make_set(args: argparse.Namespace, degradations: list[LearnedDegradation],
+             chosen: dict) -> tuple[list[tuple[str, str]], int]:
     """Make this rank's share of the set; rank 0 writes what describes it, and the databases.
 
     Returns:
         Failures of all ranks, and how many pictures there are.
     """
+    rank, ranks = world()
     source = ImageSource(args.input.rstrip('/'), '-i', backend(args.input))
     photos = [image.name for image in source.images]
     weights = args.weights or [1.0] * len(degradations)
@@ -119,27 +116,26 @@ def degrade(args: argparse.Namespace, degradations: list[LearnedDegradation], ch
     pairs = PairSet(args.output, {
         'seed': args.seed, 'draws': args.draws, 'scale': degradations[0].scale, 'precision': 'fp32',
         'weights': weights, 'generators': [
-            {'checkpoint': Path(path).name, 'sha256': file_hash(find_checkpoint(path)),
-             'network': degradation.options}
+            {'checkpoint': Path(path).name, 'sha256': file_hash(find_checkpoint(path)), 'network': degradation.options}
             for path, degradation in zip(args.checkpoint, degradations, strict=True)],
         **chosen,
-    })
+    }, not args.no_hr)
     if rank == 0:
         pairs.begin(draws, photos)
-    wait(ranks)
+    gathered(None)  # wait
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    degraders = [Degrader(degradation, choose_device(own_device(args.device))) for degradation in degradations]
+    degraders = [Degrader(degradation, own_device(args.device)) for degradation in degradations]
     mine = [draw for draw in draws if draw.photo % ranks == rank]
-    failures = gathered(Degradation(source, degraders, pairs, not args.no_hr).run(mine, rank == 0), ranks)
+    failures = sorted(sum(gathered(pairs.fill(mine, source, degraders, rank == 0)), []))
     names = [draw.name for draw in draws if pairs.path('lq', draw.name).exists()]
     if rank == 0 and args.lmdb:
         for folder in ('lq',) if args.no_hr else ('lq', 'gt'):
             pairs.pack(folder, names)
-    wait(ranks)
+    gathered(None)
     return failures, len(names)
 
 
-def read_degradations(args: argparse.Namespace, rank: int) -> tuple[list[LearnedDegradation], dict]:
+def read_degradations(args: argparse.Namespace) -> tuple[list[LearnedDegradation], dict]:
     """The degradations, which must have one scale, with what the call says of strength and noise; and the latter."""
     if args.opt and len(args.opt) != len(args.checkpoint):
         raise UserError(f'--opt gives {len(args.opt)} files for {len(args.checkpoint)} checkpoints; give one for each.')
@@ -160,10 +156,10 @@ def read_degradations(args: argparse.Namespace, rank: int) -> tuple[list[Learned
                     for role, path in (('gt', args.input), ('lq', args.noise_like)))
         hr, real = read_hr(hr, found[0].scale, '-i'), read_real(real, '--noise-like')
         for path, degradation in zip(args.checkpoint, found, strict=True):
-            shares = matched_shares(degradation.to(choose_device(own_device(args.device))), hr, real)
+            shares = matched_shares(degradation.to(own_device(args.device)), hr, real)
             # The same call on another machine, whose last digits differ, continues the set.
             degradation.noise = shares and [round(share, 3) for share in shares]
-            if rank == 0:
+            if world()[0] == 0:
                 text = ', '.join(f'{share:.2f}' for share in degradation.noise) if shares else 'it has none'
                 print(f'{path}: shares of its noise, from quiet photos to noisy ones: {text}')
         chosen['noise'] = [degradation.noise for degradation in found]
@@ -174,24 +170,11 @@ def backend(path: str) -> dict[str, str]:
     return {'type': 'lmdb' if path.rstrip('/').endswith('.lmdb') else 'disk'}
 
 
-def own_device(name: str) -> str:
+def own_device(name: str) -> torch.device:
     """Under torchrun each process of a machine takes the GPU of its number."""
     if name == 'auto' and torch.cuda.is_available() and 'LOCAL_RANK' in os.environ:
-        return f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
-    return name
-
-
-def wait(ranks: int) -> None:
-    if ranks > 1:
-        dist.barrier()
-
-
-def gathered(failures: list, ranks: int) -> list:
-    if ranks == 1:
-        return failures
-    lists = [None] * ranks
-    dist.all_gather_object(lists, failures)
-    return sorted(failure for part in lists for failure in part)
+        name = f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
+    return choose_device(name)
 
 
 if __name__ == '__main__':

@@ -45,7 +45,7 @@ class LearnedDegradation(nn.Module):
         strength: least and largest share, drawn uniformly for each photo, of what G does beyond bicubic downsampling
             (``train.lq_strength``); None: all of it.
         noise: the same of G's noise (``train.lq_noise``), or more than two shares, those at evenly spaced quantiles,
-            between which straight lines are drawn (:func:`mssr_degradation.noise_match.matched_shares`); None: noise
+            between which straight lines are drawn (:func:`mssr_degradation.real_photos.matched_shares`); None: noise
             belongs to what ``strength`` is about.
         jpeg: what the draws go through (``train.lq_jpeg``), on the generator's device; None: nothing.
         eight_bit: whether draws are clamped to [0, 1] and rounded to 8 bits, as files are (``train.lq_round``).

@@ -1,6 +1,7 @@
-"""A learned degradation as a function from a photo and a key to an LR photo."""
+"""A learned degradation as a function from a photo and a key to an LR photo, whatever the photo's size."""
 
-from functools import cached_property
+import hashlib
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -8,11 +9,43 @@ import torch
 from torch import Tensor
 
 from mssr_degradation import LearnedDegradation
-from mssr_inference.noise_maps import NoiseMaps, keyed_number
 from mssr_inference.tiling import exact_reach, plan_tiles
 
 CELL = 512  # HR pixels; a constant, since another would change the rounding of a few pixels
 LARGE = 4096  # a photo from whose noise maps the ratios of their sizes are read
+STRIP = 64  # rows of a noise map that are drawn at once
+KEPT = 16  # strips of one map in memory; enough for a row of cells
+
+
+class NoiseMaps:
+    """The standard normal maps that one draw of one photo takes.
+
+    Map ``layer`` is drawn in strips of 64 rows, each from a CPU generator seeded by a hash of the key, the layer and
+    the strip. Any window of it is thus the same numbers, on any device, in any order.
+
+    Args:
+        key: what makes this draw itself: seed, photo and number of the draw.
+        widths: width of each map in pixels, as the whole photo needs it.
+    """
+
+    def __init__(self, key: str, widths: list[int]):
+        self.key, self.widths = key, widths
+        self._strip = lru_cache(KEPT * max(len(widths), 1))(self._draw)
+
+    def window(self, layer: int, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """Rows ``top`` to ``bottom`` and columns ``left`` to ``right``: (1, 1, h, w) float32 on the CPU."""
+        first, end = top // STRIP, -(-bottom // STRIP)
+        strips = torch.cat([self._strip(layer, strip) for strip in range(first, end)])
+        return strips[None, None, top - first * STRIP:bottom - first * STRIP, left:right]
+
+    def _draw(self, layer: int, strip: int) -> Tensor:
+        random = torch.Generator().manual_seed(keyed_number(f'{self.key}/{layer}/{strip}'))
+        return torch.randn(STRIP, self.widths[layer], generator=random)
+
+
+def keyed_number(key: str) -> int:
+    """A uniform 63-bit number that is a function of ``key``."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], 'big') >> 1
 
 
 class Degrader:

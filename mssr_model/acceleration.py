@@ -20,19 +20,15 @@ SWITCHES = {'channels_last': False, 'fused_adam': True, 'keep_memory': True, 'am
 class Acceleration:
     """Reads ``performance:`` and prepares networks, batches and optimizers accordingly.
 
-    ========================== ======================================================================================
-    ``channels_last``          Keep weights and images pixel by pixel, as the convolutions of CPUs and tensor cores
-                               want them. The same sums in another order, equal to rounding. Default: false; the
-                               options that ship set it.
-    ``fused_adam``             One kernel per Adam step. Equal to rounding. Default: true.
-    ``keep_memory``            On CPUs, reuse the memory of freed tensors instead of returning it to the system: large
-                               batches take less time, for a process that does not shrink. Exact. Default:
-                               true.
-    ``amp``                    ``bf16`` or ``fp16`` (with a gradient scaler) for the networks; filters, logarithms,
-                               losses and weights stay float32. Not exact. Default: none.
-    ``compile``                ``torch.compile`` of the training networks: true, or one of its modes. Where a network
-                               cannot be compiled, that part runs as it is. Default: false.
-    ========================== ======================================================================================
+    - ``channels_last``: keep weights and images pixel by pixel, as the convolutions of CPUs and tensor cores want them.
+      The same sums in another order, equal to rounding. Default: false; the options that ship set it.
+    - ``fused_adam``: one kernel per Adam step. Equal to rounding. Default: true.
+    - ``keep_memory``: on CPUs, reuse the memory of freed tensors instead of returning it to the system: large batches
+      take less time, for a process that does not shrink. Exact. Default: true.
+    - ``amp``: ``bf16`` or ``fp16`` (with a gradient scaler) for the networks; filters, logarithms, losses and weights
+      stay float32. Not exact. Default: none.
+    - ``compile``: ``torch.compile`` of the training networks: true, or one of its modes. Where a network cannot be
+      compiled, that part runs as it is. Default: false.
 
     Args:
         opt: the options.

@@ -102,7 +102,9 @@ class Checkpoints:
     def save(self, write: Callable[[int, int], None], epoch: int, current_iter: int) -> None:
         """Save a set; see ``TrainingBase.save``. ``write`` is BasicSR's, which calls :meth:`save_network` for each
         network and then :meth:`save_state`."""
-        self.files, self.processes, complaint = {}, gathered(_on_cpu(self.own_state())), None
+        own, complaint = self.own_state(), None
+        own['losses'] = {name: loss.cpu() for name, loss in own['losses'].items()}
+        self.files, self.processes = {}, gathered(own)
         if world()[0] == 0:
             try:
                 remove_asides(*(self.model.opt['path'][name] for name in ('models', 'training_states')))
@@ -122,9 +124,9 @@ class Checkpoints:
     def save_network(self, net, label: str, current_iter: int | str, param_key, description: dict) -> None:
         """Write one network, or the same with several weights, with its options; arguments as BasicSR's."""
         nets, keys = (value if isinstance(value, list) else [value] for value in (net, param_key))
-        content = {key: _on_cpu(dict(self.model.get_bare_model(one).state_dict()))
-                   for one, key in zip(nets, keys, strict=True)}
-        opt = self.model.opt
+        states, opt = (self.model.get_bare_model(one).state_dict() for one in nets), self.model.opt
+        content = {key: {name: tensor.detach().cpu() for name, tensor in state.items()}
+                   for key, state in zip(keys, states, strict=True)}
         content |= {**network_description(opt, label.replace('net_', 'network_', 1)),
                     STARTED_FROM: opt.get(STARTED_FROM, []), **description}
         name = f'{label}_{"latest" if current_iter == -1 else current_iter}.pth'
@@ -227,12 +229,3 @@ def _differences(own: dict[str, Any], saved: dict[str, Any]) -> list[str]:
 
     return [f'{name} {plain(saved[name])}, not {plain(value)}' for name, value in own.items()
             if name in saved and plain(saved[name]) != plain(value)]
-
-
-def _on_cpu(value: Any) -> Any:
-    """Dicts, lists and tuples with the tensors in them on the CPU."""
-    if isinstance(value, dict):
-        return {key: _on_cpu(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_on_cpu(item) for item in value)
-    return value.detach().cpu() if hasattr(value, 'detach') else value

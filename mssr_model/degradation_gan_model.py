@@ -10,7 +10,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.strength import mean_of_pair
 from mssr_degradation import LearnedDegradation
-from mssr_degradation.file_coding import build_coding
+from mssr_degradation.real_photos import build_coding
 from mssr_model.base import TrainingBase
 from mssr_model.stepping import batch_mean
 from mssr_monitor.degradation_monitor import DegradationMonitor
@@ -28,7 +28,7 @@ class DegradationGANModel(TrainingBase, SRGANModel):
     compares generated with real LR crops, of other scenes), ``relativistic`` (RaGAN for D), ``gp_opt`` (WGAN's
     penalty), ``disc_freq`` and ``gen_freq`` (step D or G every so many iterations), ``optim_g.noise_lr`` (rate of the
     noise weights), ``lq_jpeg`` (generated LR goes through JPEG as the real LR photos did: see
-    :mod:`mssr_degradation.file_coding`), ``content_antithetic`` (colour and perceptual loss judge the mean of the draws
+    :mod:`mssr_degradation.real_photos`), ``content_antithetic`` (colour and perceptual loss judge the mean of the draws
     for z and -z, in which noise cancels and all else stays, so that they do not punish noise).
     """
 

@@ -6,8 +6,8 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
-from mssr_degradation.file_coding import build_coding
 from mssr_degradation.learned_degradation import LearnedDegradation, frozen_generators
+from mssr_degradation.real_photos import build_coding
 from mssr_model.base import TrainingBase
 
 

@@ -8,9 +8,8 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_compat.checkpoint import read_weights
-from mssr_degradation.file_coding import build_coding
 from mssr_degradation.learned_degradation import LearnedDegradation, frozen_generators
-from mssr_degradation.noise_match import matched_shares, read_hr, read_real
+from mssr_degradation.real_photos import build_coding, matched_shares, read_hr, read_real
 from mssr_model.base import TrainingBase
 from mssr_monitor.branch_monitor import BranchMonitor
 
@@ -28,7 +27,7 @@ class MultiDegradationSRModel(TrainingBase, SRModel):
     without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
     ``lq_jpeg``, ``lq_strength``, ``lq_noise``, ``lq_round`` (what becomes of generated LR: see
     :class:`mssr_degradation.LearnedDegradation`; ``lq_jpeg: auto`` and ``lq_noise: auto``: as real LR photos have it,
-    see :mod:`mssr_degradation.file_coding` and :mod:`mssr_degradation.noise_match`).
+    see :mod:`mssr_degradation.real_photos`).
     """
 
     monitor_class = BranchMonitor

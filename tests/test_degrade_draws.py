@@ -11,9 +11,8 @@ from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DeResnet
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
 from mssr_degradation import LearnedDegradation
-from mssr_inference.degrader import Degrader
-from mssr_inference.draws import plain_names, plan_draws
-from mssr_inference.noise_maps import NoiseMaps
+from mssr_inference.degrader import Degrader, NoiseMaps
+from mssr_inference.pair_set import plain_names, plan_draws
 
 CPU = torch.device('cpu')
 GENERATORS = {

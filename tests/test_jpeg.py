@@ -17,7 +17,7 @@ from model_options import stage1_options, stage2_options
 from mssr_arch.jpeg_coding import JPEGCoding, quantization_steps
 from mssr_compat.errors import UserError
 from mssr_data.jpeg_traces import jpeg_quality
-from mssr_degradation.file_coding import build_coding, real_qualities
+from mssr_degradation.real_photos import build_coding, real_qualities
 from mssr_inference.degrader import Degrader
 from mssr_inference.networks import load_generator
 

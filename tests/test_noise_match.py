@@ -17,7 +17,7 @@ from mssr_arch import BicubicDegradation
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
 from mssr_degradation import LearnedDegradation
-from mssr_degradation.noise_match import matched_shares, read_hr, read_real
+from mssr_degradation.real_photos import matched_shares, read_hr, read_real
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import as_8bit
 

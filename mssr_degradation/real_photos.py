@@ -1,30 +1,73 @@
-"""How much of a generator's noise the real LR photos have (``train.lq_noise: auto``)."""
+"""What the real LR photos say of a degradation: their JPEG (``train.lq_jpeg``) and noise (``train.lq_noise: auto``)."""
+
+from collections import Counter
 
 import numpy as np
 import torch
 from basicsr.utils import get_root_logger
 
+from mssr_arch.jpeg_coding import JPEGCoding
+from mssr_data.jpeg_traces import jpeg_quality
 from mssr_data.photo_pool import read_photos
 from mssr_degradation.learned_degradation import LearnedDegradation
 from mssr_metric.haar_distance import SMALLEST
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import Photos, as_8bit
 
-PHOTOS, SIDE = 96, 96  # of either kind that are looked at, and LR pixels of each
+JPEG_PHOTOS, JPEG_SIDE = 64, 256  # real LR photos whose JPEG is looked at, and pixels of each
+NOISE_PHOTOS, NOISE_SIDE = 96, 96  # of either kind whose noise is looked at, and LR pixels of each
 SHARES = (0, 0.25, 0.5, 0.75, 1)  # between which a straight line will do
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the photos' noise levels; beyond are photos without any flat region
 TELLING = 1.25  # times as much, at least, has to be measured with all of the noise as without
 
 
+def build_coding(wanted: str | list[int] | None, train_set: dict, device: torch.device) -> JPEGCoding | None:
+    """What ``train.lq_jpeg`` asks for, or None: nothing, or the real LR photos have no traces of JPEG.
+
+    Args:
+        wanted: ``auto``: a quality of the real LR photos, drawn for each generated one; ``median``: always their
+            median; a list of the lowest and the highest quality.
+        train_set: the section ``datasets.train``.
+        device: of the trained networks.
+
+    Raises:
+        UserError: the real LR photos are not there.
+    """
+    if not wanted:
+        return None
+    if isinstance(wanted, list):
+        qualities = list(range(min(wanted), max(wanted) + 1))
+    else:
+        qualities = real_qualities(train_set)
+        if wanted == 'median':
+            qualities = qualities[len(qualities) // 2:][:1]
+    return JPEGCoding(qualities).to(device) if qualities else None
+
+
+def real_qualities(train_set: dict) -> list[int]:
+    """The JPEG qualities of the real LR photos in order; none where fewer than half of the photos have traces."""
+    photos = read_photos(train_set, 'lq', JPEG_PHOTOS, JPEG_SIDE)
+    found = [jpeg_quality((photo * 255).round().byte().permute(1, 2, 0).numpy()) for photo in photos]
+    qualities = sorted(quality for quality in found if quality is not None)
+    traces = f'{len(qualities)} of {len(photos)} real LR photos have traces of JPEG'
+    if 2 * len(qualities) < len(photos):
+        get_root_logger().info(f'{traces}: generated LR is not compressed.')
+        return []
+    often = Counter(qualities).most_common(1)[0][0]
+    get_root_logger().info(f'{traces}, quality {qualities[0]} to {qualities[-1]}, most often {often}: generated LR is '
+                           'compressed likewise.')
+    return qualities
+
+
 def read_hr(options: dict, scale: int, option: str | None = None) -> Photos:
     """Clean HR photos for :func:`matched_shares`, of all that ``dataroot_gt`` of a data set has; see
     :func:`mssr_data.photo_pool.read_photos`."""
-    return read_photos(options, 'gt', PHOTOS, SIDE * scale, SMALLEST * scale, scale, option)
+    return read_photos(options, 'gt', NOISE_PHOTOS, NOISE_SIDE * scale, SMALLEST * scale, scale, option)
 
 
 def read_real(options: dict, option: str | None = None) -> Photos:
     """Real LR photos likewise, of ``dataroot_lq``."""
-    return read_photos(options, 'lq', PHOTOS, SIDE, SMALLEST, option=option)
+    return read_photos(options, 'lq', NOISE_PHOTOS, NOISE_SIDE, SMALLEST, option=option)
 
 
 @torch.no_grad()
