@@ -16,11 +16,11 @@ import mssr_arch  # noqa: F401  (generators register)
 from mssr_arch.degradation_base import DegradationNetwork, what_is_read
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.jpeg_coding import JPEGCoding
-from mssr_arch.strength import at_strength
 from mssr_compat.checkpoint import describe_weights, load_into, read_description, read_weights
 from mssr_compat.errors import UserError
 from mssr_compat.files import plain, write_whole
 from mssr_compat.provenance import note_start
+from mssr_degradation.blending import at_strength
 from mssr_metric.photo_sets import as_8bit
 
 UNSAID_SCALE = 4  # of a generator that does not downsample (DSGAN), in a file that names none
@@ -34,7 +34,7 @@ class LearnedDegradation(nn.Module):
 
     A generator G draws ``G(y; z)``. Cameras are not all alike, and a generator of small data errs: SR that has seen
     its degradation at any strength neither sharpens what is sharp nor amplifies what no camera of training did.
-    Each photo thus may have a strength and a share of the noise of its own (:mod:`mssr_arch.strength`). JPEG and
+    Each photo thus may have a strength and a share of the noise of its own (:mod:`mssr_degradation.blending`). JPEG and
     rounding to 8 bits follow.
 
     Random numbers are drawn in this order: noise maps, strength, share of the noise, place and quality of JPEG.
@@ -99,7 +99,7 @@ class LearnedDegradation(nn.Module):
 
     def degrade(self, y: Tensor, z: list[Tensor], strength: float | Tensor | None = None,
                 noise: float | Tensor | None = None) -> Tensor:
-        """``G(y; z)``, at a given strength and share of the noise as :func:`mssr_arch.strength.at_strength` has them.
+        """``G(y; z)``, at a strength and share of the noise as :func:`mssr_degradation.blending.at_strength` has them.
 
         A generator that does not downsample (DSGAN) reads the bicubic LR of ``y``.
 

@@ -8,8 +8,8 @@ from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from mssr_arch.imresize import bicubic_downsample
-from mssr_arch.strength import mean_of_pair
 from mssr_degradation import LearnedDegradation
+from mssr_degradation.blending import mean_of_pair
 from mssr_degradation.real_photos import build_coding
 from mssr_model.base import TrainingBase
 from mssr_model.stepping import batch_mean

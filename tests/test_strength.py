@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from mssr_arch import DeResnet
 from mssr_arch.imresize import bicubic_downsample
-from mssr_arch.strength import at_strength
 from mssr_degradation import LearnedDegradation
+from mssr_degradation.blending import at_strength
 
 
 def photos(seed, shape):
