@@ -54,7 +54,7 @@ def curves(stage, amp, iterations, device):
         model.feed_data(batch(i, device))
         model.optimize_parameters(i)
         for name in names:
-            found[name].append(model.losses[name].detach().float())
+            found[name].append(model.steps.losses[name].detach().float())
     return {name: torch.stack(values).tolist() for name, values in found.items()}
 
 
