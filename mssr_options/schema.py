@@ -85,6 +85,10 @@ class Performance(Section):
         'torch.compile: true or one of its modes.', False)
 
 
+class UnscaledPerformance(Performance):
+    amp: Literal['bf16'] | None = about('Precision of the networks; not exact. ~: float32.', None)
+
+
 class DistParams(Section):
     """Distributed training."""
 
@@ -107,10 +111,13 @@ class SRTrain(Train):
     perceptual_opt: f.Loss | None = about('Perceptual loss.', None)
 
 
-class SteppedTrain(Train):
+class ClippedTrain(Train):
+    grad_clip: f.Positive | None = about("Limit of the norm of an optimizer's gradients. ~: none, as published.", None)
+
+
+class SteppedTrain(ClippedTrain):
     accumulate: f.Natural = about('Parts in which a batch goes through the networks, to save memory.', 1)
     on_nan: Literal['skip', 'stop'] = about('A step that is not finite: skip it (ten in a row stop), or stop.', 'skip')
-    grad_clip: f.Positive | None = about("Limit of the norm of an optimizer's gradients. ~: none, as published.", None)
 
 
 class DiscriminatorTrain(Train):
@@ -163,7 +170,7 @@ class LearnedSRTrain(LearnedTrain, SteppedTrain):
     pass
 
 
-class LearnedGANTrain(LearnedTrain, DiscriminatorTrain):
+class LearnedGANTrain(LearnedTrain, DiscriminatorTrain, ClippedTrain):
     net_d_iters: f.Every = about('Step the generator every so many iterations.', 1)
     net_d_init_iters: f.Iterations = about('Iterations for the discriminator alone at the start.', 0)
     ldl_opt: f.Loss | None = about('Locally discriminative learning loss.', None)
@@ -232,6 +239,8 @@ class LearnedDegradationESRGANModel(WithDiscriminator, WithGenerators):
     """The same with a discriminator."""
 
     train: Annotated[LearnedGANTrain, IN_TRAINING]
+    logger: Annotated[KeepingLogger, IN_TRAINING]
+    performance: UnscaledPerformance | None = None
 
 
 MODELS = {model.__name__: model for model in (DegradationGANModel, MultiDegradationSRModel, LearnedDegradationSRModel,

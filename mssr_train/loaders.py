@@ -40,6 +40,8 @@ def create_train_val_dataloader(opt, logger):
             iters_per_epoch=math.ceil(len(train_set) * ratio / (per_gpu * world_size)),  # as BasicSR counts
         )
 
+    if train['num_worker_per_gpu']:
+        cv2.setNumThreads(1)  # a fork beside OpenCV's threads can hang: workers would wait for threads that they lack
     with patch('basicsr.train.EnlargedSampler', sampler):
         train_loader, *others = _create_train_val_dataloader(opt, logger)
     # A loader draws its workers' seed at each start; not from the global generator, which the networks' noise is from.
