@@ -87,10 +87,12 @@ def read_description(path: str | Path, key: str | None = None) -> dict[str, Any]
     This project writes them beside the weights. A foreign file says none of it, and the result is empty.
 
     Raises:
-        UserError: as :func:`read_weights`.
+        UserError: as :func:`read_weights`; or its metadata are damaged.
     """
     said, found = read_metadata(path, key), {}
     network = said.get('network')
+    if isinstance(network, str):
+        raise UserError(f'{f"{key}: " if key else ""}{path} is damaged: what its metadata call network is no JSON.')
     if isinstance(network, Mapping) and isinstance(network.get('type'), str):
         found['network'] = _without_files(network)
     if isinstance(said.get('scale'), int):

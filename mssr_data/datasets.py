@@ -46,7 +46,7 @@ class CleanImageDataset(Dataset):
     """
 
     roles = {'gt': 'clean HR photos'}
-    remedy = 'remove or replace it'  # of a photo that cannot be used
+    remedy = 'remove or replace it, or set datasets.train.on_corrupt to skip'  # of a photo that cannot be used
 
     def __init__(self, opt: dict):
         super().__init__()
@@ -136,7 +136,6 @@ class UnpairedImageDataset(CleanImageDataset):
     """
 
     roles = {'gt': 'clean HR photos', 'lq': 'real LR photos'}
-    remedy = 'remove or replace it, or set datasets.train.on_corrupt to skip'
 
     def __len__(self) -> int:
         return len(self.sources['lq'])

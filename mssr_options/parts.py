@@ -116,6 +116,8 @@ class CleanImageDataset(DataSet):
     gt_size: Annotated[f.Natural, IN_TRAINING] = about('Side of the HR crop in pixels; divisible by scale.')
     use_hflip: bool = about('Mirror at random.', True)
     use_rot: bool = about('Turn by quarters at random.', True)
+    cache_data: bool = about('Keep all decoded photos in memory; for small sets.', False)
+    on_corrupt: Literal['stop', 'skip'] = about('At an image that cannot be used.', 'stop')
 
 
 class UnpairedImageDataset(CleanImageDataset):
@@ -125,8 +127,6 @@ class UnpairedImageDataset(CleanImageDataset):
     meta_info_lq: f.File | None = about('Lists the LR photos to use.', None)
     content_match: f.Natural = about(
         'HR crops tried, of which the one nearest to the LR crop in coarse contrast is used.', 1)
-    cache_data: bool = about('Keep all decoded photos in memory; for small sets.', False)
-    on_corrupt: Literal['stop', 'skip'] = about('At an image that cannot be used.', 'stop')
     allow_larger_lq: bool = about('LR photos larger than HR photos are no mistake.', False)
 
 
