@@ -6,6 +6,7 @@ from mssr_arch.deresnet_arch import DeResnet
 from mssr_arch.dsgan_arch import DSGAN
 from mssr_arch.edsr_down_arch import DegradationEDSR
 from mssr_arch.han_arch import DegradationHAN
+from mssr_arch.spandrel_arch import SpandrelNet
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_arch.wavelet_discriminator_arch import WaveletDiscriminator
 
@@ -16,5 +17,6 @@ __all__ = [
     'DegradationEDSR',
     'DegradationHAN',
     'SREnsemble',
+    'SpandrelNet',
     'WaveletDiscriminator',
 ]
