@@ -20,9 +20,9 @@ from mssr_arch import (
 )
 
 PACKAGE = Path(mssr_arch.__file__).parent
-ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'pytorch_wavelets', 'torch'} | sys.stdlib_module_names
+ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'pytorch_wavelets', 'spandrel', 'torch'} | sys.stdlib_module_names
 NAMES = {'BicubicDegradation', 'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble',
-         'WaveletDiscriminator'}
+         'SpandrelNet', 'WaveletDiscriminator'}
 
 
 def test_networks_import_only_what_they_may():
