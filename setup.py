@@ -31,13 +31,14 @@ setup(
         'tqdm',
         'lpips>=0.1.4',
         'pydantic>=2.8',
+        'spandrel>=0.4',
         'safetensors>=0.4',
         'tifffile>=2023.2',
         'jinja2>=3.0',  # torch brings it
     ],
     extras_require={
         'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6'],
-        'export': ['spandrel>=0.4', 'onnx>=1.17', 'onnxscript>=0.3', 'onnxruntime>=1.20'],
+        'export': ['onnx>=1.17', 'onnxscript>=0.3', 'onnxruntime>=1.20'],
         'demo': ['gradio>=5'],
     },
 )

@@ -96,6 +96,14 @@ class SpandrelNet(nn.Module):
         self._scale_ends(folded, 1)
         return {f'net.{name}': tensor.to(own[name].dtype) for name, tensor in folded.items()}
 
+    def weights_of(self, state: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+        """The weights of a file for this network: as they are if they are of this form already, else folded.
+
+        Raises:
+            UserError: as :func:`read_spandrel`.
+        """
+        return state if all(name.startswith('net.') for name in state) else read_spandrel(state, where)[1]
+
     def unfold(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inverse of :meth:`fold`: weights that spandrel, chaiNNer and ComfyUI take for the same architecture.
 

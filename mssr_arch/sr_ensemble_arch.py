@@ -12,6 +12,7 @@ from mssr_arch.branch_builder import build_branch
 from mssr_arch.imresize import mirrored
 from mssr_arch.keyword_checks import require_choice, shown
 from mssr_arch.memory_use import checkpoint_body
+from mssr_arch.spandrel_arch import SpandrelNet
 from mssr_compat.errors import UserError
 
 # The layers whose outputs add up to a network's trunk feature: the last one before upsampling, long skip included.
@@ -108,7 +109,7 @@ class SREnsemble(nn.Module):
         """
         branch, where = self.branches[k], f'network_g.branches[{k}]'
         height, width = lq.shape[-2:]
-        padded = _pad_to_multiple(lq, self.multiples[k])
+        padded = _padded(lq, self.multiples[k], getattr(branch, 'minimum', 0))
         if return_feature:
             output, feature = _with_trunk_feature(where, branch, padded)
         else:
@@ -146,14 +147,19 @@ def _input_multiple(branch: nn.Module) -> int:
     """What the height and width of a network's input must be multiples of."""
     if isinstance(branch, RRDBNet):
         return {1: 4, 2: 2}.get(branch.scale, 1)
+    if isinstance(branch, SpandrelNet):
+        return branch.multiple
     windows = (getattr(module, 'window_size', 1) for module in branch.modules())
     return math.lcm(*(window for window in windows if isinstance(window, int)))
 
 
-def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Mirror (N, C, H, W) images at the right and bottom up to multiples of ``multiple``; any H, W from 1."""
+def _padded(x: Tensor, multiple: int, minimum: int) -> Tensor:
+    """Mirror (N, C, H, W) images at the right and bottom up to multiples of ``multiple``, from ``minimum`` up; any H, W
+    from 1."""
     for dim in (-2, -1):
         size = x.shape[dim]
-        if size % multiple:
-            x = x.index_select(dim, mirrored(size, 0, size + -size % multiple, x.device))
+        wanted = max(size, minimum)
+        wanted += -wanted % multiple
+        if wanted != size:
+            x = x.index_select(dim, mirrored(size, 0, wanted, x.device))
     return x

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from mssr_arch.spandrel_arch import SpandrelNet
 from mssr_compat.errors import UserError
 from mssr_compat.files import replacing, write_whole
 from mssr_compat.provenance import STARTED_FROM
@@ -44,17 +45,20 @@ def probe() -> Tensor:
 # --- plain weights ------------------------------------------------------------------------------------------------
 
 
-def branch_state(loaded: Loaded, k: int) -> dict[str, Tensor]:
-    """The weights of branch ``k`` (from 0) by the names of that network alone."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in loaded.net.branches[k].state_dict().items()}
+def plain_state(branch: nn.Module) -> dict[str, Tensor]:
+    """The weights of a branch, on the CPU, by the names of its network alone, as other programs know it."""
+    state = branch.state_dict()
+    state = branch.unfold(state) if isinstance(branch, SpandrelNet) else state
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
 
 
 def write_weights(folder: Path, name: str, state: dict[str, Tensor], options: dict, scale: int,
                   started_from: list[dict[str, str]] | None = None) -> list[Path]:
     """``name.pth`` in BasicSR's layout and ``name.safetensors``, both with the network's options, and what its training
-    started from where that is known.
+    started from where that is known. A network of spandrel's is told from its weights.
     """
-    said = {'network': options, 'scale': scale} | ({} if started_from is None else {STARTED_FROM: started_from})
+    said = {} if options['type'] == 'SpandrelNet' else {'network': options}
+    said |= {'scale': scale} | ({} if started_from is None else {STARTED_FROM: started_from})
     pth, safe = folder / f'{name}.pth', folder / f'{name}.safetensors'
     with replacing(pth) as aside:
         torch.save({'params': state, **said}, aside)
@@ -161,7 +165,7 @@ def averaged_state(loaded: Loaded) -> dict[str, Tensor] | None:
     plain = [{key: value for key, value in branch.items() if key != 'checkpoint'} for branch in branches]
     if len(branches) < 2 or any(branch != plain[0] for branch in plain):
         return None
-    states = [branch_state(loaded, k) for k in range(len(branches))]
+    states = [branch.state_dict() for branch in loaded.net.branches]
     return {name: torch.stack([state[name].double() for state in states]).mean(0).to(tensor.dtype)
             if tensor.is_floating_point() else tensor for name, tensor in states[0].items()}
 

@@ -9,6 +9,7 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
+from mssr_arch.spandrel_arch import read_spandrel
 from mssr_compat.checkpoint import (
     describe_weights,
     find_checkpoint,
@@ -94,7 +95,11 @@ def _read(path, opt, remedy=OPT) -> tuple[dict, dict, dict]:
         said |= network_description(options, 'network_g')
     network = said.get('network') or infer_options(state)
     if network is None:
-        raise UserError(f'{path} holds {describe_weights(state)} and does not say its options: {remedy}.')
+        try:
+            network, state = read_spandrel(state, str(path))
+        except UserError as error:
+            raise UserError(f'{path} holds {describe_weights(state)} and does not say its options: {remedy}.'
+                            ) from error
     return state, network, said
 
 

@@ -6,6 +6,7 @@ from copy import deepcopy
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from mssr_arch.spandrel_arch import SpandrelNet
 from mssr_compat.checkpoint import load_into, read_weights
 from mssr_compat.provenance import note_start
 from mssr_model.acceleration import Acceleration, lay_out_as_weights
@@ -74,7 +75,10 @@ class TrainingBase:
         key = key or next((name for name in named if self.opt['path'][name.removeprefix('path.')] == load_path), None)
         state = read_weights(load_path, key, param_key=param_key,
                              part='discriminator' if net is self.net_d else 'generator')
-        load_into(self.get_bare_model(net), state, load_path, key, strict=strict)
+        bare = self.get_bare_model(net)
+        if isinstance(bare, SpandrelNet):
+            state = bare.weights_of(state, f'{key}: {load_path}' if key else str(load_path))
+        load_into(bare, state, load_path, key, strict=strict)
         note_start(self.opt, load_path)
 
     def build_optimizer(self, key, params):

@@ -32,9 +32,13 @@ def schema_text() -> str:
             kind, ('type', ()))
         definitions[kind] = {
             'type': 'object', 'required': [key], 'properties': {key: {'enum': sorted({*models, *others})}},
-            'allOf': [{'if': {'properties': {key: {'const': name}}}, 'then': references[model, 'validation']}
+            'allOf': [{'if': {'properties': {key: {'const': name}}, 'required': [key]},
+                       'then': references[model, 'validation']}
                       for name, model in models.items()]}
-    definitions['listed network'] = definitions['network']
+    network = definitions['network']
+    network |= {'anyOf': [{'required': [network.pop('required')[0]]}, {'required': ['pretrained']}]}
+    network['properties']['pretrained'] = {'type': 'string', 'description': 'File that says what network it holds.'}
+    definitions['listed network'] = network
     head = {'$schema': 'https://json-schema.org/draft/2020-12/schema', 'title': 'Options of an experiment'}
     parts_of = {**head, **definitions.pop('root')}
     lines = ',\n'.join(f' {json.dumps(name)}: {json.dumps(node)}' for name, node in definitions.items())

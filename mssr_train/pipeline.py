@@ -30,6 +30,7 @@ from mssr_compat.errors import UserError
 from mssr_metric.protocols import name_metrics
 from mssr_options.check import check_options
 from mssr_options.files import check_files
+from mssr_options.pretrained import resolve_pretrained
 from mssr_options.reader import effective_yaml, read_options
 from mssr_train.data_sets import check_data
 from mssr_train.loaders import FailingPrefetchGenerator
@@ -146,6 +147,7 @@ def parse_options(root_path, is_train=True, *, folder):
     given, others = parser.parse_known_args()
 
     opt = read_options(given.opt, given.force_yml)
+    resolve_pretrained(opt)
     check_options(opt, given.opt, is_train)
     effective = osp.join(folder, osp.basename(given.opt))
     with open(effective, 'w', encoding='utf-8') as file:

@@ -29,10 +29,10 @@ from mssr_inference.command_line import choose_device
 from mssr_inference.export import (
     Mean,
     averaged_state,
-    branch_state,
     check_with_onnxruntime,
     check_with_spandrel,
     measure_gap,
+    plain_state,
     write_onnx,
     write_weights,
 )
@@ -73,7 +73,7 @@ def export(args: argparse.Namespace) -> bool:
     for start in starts:
         print(f'started from {start["file"]}, licence: {start["licence"]}')
     for k, name in enumerate(net.branch_names):
-        for path in write_weights(args.output, name, branch_state(loaded, k), loaded.options['branches'][k],
+        for path in write_weights(args.output, name, plain_state(net.branches[k]), loaded.options['branches'][k],
                                   loaded.scale, starts):
             print(f'{path}: {check_with_spandrel(path, net.branches[k], loaded.scale)}')
         if not args.no_onnx:
@@ -87,7 +87,7 @@ def export(args: argparse.Namespace) -> bool:
     options = loaded.options['branches'][0]
     average = SREnsemble([options]).eval().requires_grad_(False)
     average.branches[0].load_state_dict(state)
-    for path in write_weights(args.output, 'averaged', state, options, loaded.scale, starts):
+    for path in write_weights(args.output, 'averaged', plain_state(average.branches[0]), options, loaded.scale, starts):
         print(f'{path}: {check_with_spandrel(path, average.branches[0], loaded.scale)}')
     if args.val_lq:
         report_gap(args, loaded, average)

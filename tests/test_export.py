@@ -16,10 +16,10 @@ from mssr_compat.errors import UserError
 from mssr_inference.export import (
     Mean,
     averaged_state,
-    branch_state,
     check_with_onnxruntime,
     check_with_spandrel,
     measure_gap,
+    plain_state,
     psnr,
     write_onnx,
     write_weights,
@@ -44,7 +44,7 @@ def checkpoint(folder, branches):
 def test_spandrel_computes_the_same(tmp_path, options):
     pytest.importorskip('spandrel')
     loaded = load_upscaler(checkpoint(tmp_path, [options]))
-    for path in write_weights(tmp_path, 'S1', branch_state(loaded, 0), options, loaded.scale):
+    for path in write_weights(tmp_path, 'S1', plain_state(loaded.net.branches[0]), options, loaded.scale):
         assert 'loads it as' in check_with_spandrel(path, loaded.net.branches[0], loaded.scale)
     other = SREnsemble([options]).branches[0].eval()
     with pytest.raises(RuntimeError, match='something else'):
@@ -55,7 +55,7 @@ def test_exports_carry_their_options(tmp_path):
     pytest.importorskip('safetensors')
     loaded = load_upscaler(sr_checkpoint(tmp_path))
     lq = torch.rand(1, 3, 6, 7)
-    for path in write_weights(tmp_path / 'out', 'S2', branch_state(loaded, 1), TINY_RRDB, 4):
+    for path in write_weights(tmp_path / 'out', 'S2', plain_state(loaded.net.branches[1]), TINY_RRDB, 4):
         assert read_description(path) == {'network': TINY_RRDB, 'scale': 4}
         assert torch.equal(load_upscaler(path).net(lq), loaded.net.upscale(1, lq)[0])
         assert set(read_weights(path)) == set(loaded.net.branches[1].state_dict())
@@ -65,7 +65,7 @@ def test_unknown_networks_are_written_and_said(tmp_path):
     pytest.importorskip('spandrel')
     options = {'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1, 'upscale': 2}
     loaded = load_upscaler(checkpoint(tmp_path, [options]))
-    path, _ = write_weights(tmp_path, 'S1', branch_state(loaded, 0), options, 2)
+    path, _ = write_weights(tmp_path, 'S1', plain_state(loaded.net.branches[0]), options, 2)
     assert 'spandrel cannot load it' in check_with_spandrel(path, loaded.net.branches[0], 2)
 
 
@@ -102,7 +102,7 @@ def test_onnx_of_windows_is_no_file_rather_than_a_wrong_one(tmp_path, runtime):
 def test_averaged_weights_are_the_mean(tmp_path):
     loaded = load_upscaler(sr_checkpoint(tmp_path))
     state = averaged_state(loaded)
-    one, two = branch_state(loaded, 0), branch_state(loaded, 1)
+    one, two = plain_state(loaded.net.branches[0]), plain_state(loaded.net.branches[1])
     assert all(torch.allclose(state[name], (one[name] + two[name]) / 2) for name in one)
     assert averaged_state(load_upscaler(checkpoint(tmp_path, [TINY_RRDB, {**TINY_RRDB, 'num_block': 2}]))) is None
     assert averaged_state(load_upscaler(checkpoint(tmp_path, [TINY_RRDB]))) is None
