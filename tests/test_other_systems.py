@@ -11,9 +11,9 @@ from inference_tools import generator_checkpoint, picture, sr_checkpoint
 from option_tools import stage_1, write
 
 ROOT = Path(__file__).resolve().parent.parent
-# As on Windows, as far as Python and torch themselves can do without here.
+# As on Windows, as far as Python and torch themselves can do without here; asyncio asks for sysconf when it is imported.
 HIDE = '''
-import os, runpy, signal, sys
+import asyncio, os, runpy, signal, sys
 sys.modules.update(dict.fromkeys(['resource', 'fcntl', 'pwd', 'grp', 'termios']))
 for module, names in ((signal, ['SIGCHLD', 'SIGKILL', 'SIGHUP', 'SIGALRM']),
                       (os, ['O_DIRECTORY', 'sched_getaffinity', 'sysconf', 'getuid', 'mkfifo'])):
