@@ -11,7 +11,7 @@ from inference_tools import generator_checkpoint, picture, sr_checkpoint
 from option_tools import stage_1, write
 
 ROOT = Path(__file__).resolve().parent.parent
-# As on Windows, as far as Python and torch themselves can do without here; asyncio asks for sysconf when it is imported.
+# As on Windows, as far as Python and torch can do without here; asyncio reads sysconf when it is imported.
 HIDE = '''
 import asyncio, os, runpy, signal, sys
 sys.modules.update(dict.fromkeys(['resource', 'fcntl', 'pwd', 'grp', 'termios']))
