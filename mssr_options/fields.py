@@ -5,6 +5,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 IN_TRAINING = 'in training'  # marks what is needed in training alone and, in a data set, read in training alone
 
@@ -69,13 +70,19 @@ def _ascending(pair: list) -> list:
     return pair
 
 
+def _whole(value: float) -> float:
+    if not value.is_integer():  # pydantic's multiple_of lets numbers pass that are nearly 0
+        raise PydanticCustomError('multiple_of', 'must be a whole number')
+    return value
+
+
 Text = Annotated[str, StringConstraints(pattern=r'\S')]
 File = Annotated[Text, WithJsonSchema({'type': 'string', 'format': 'file'})]
 Folder = Annotated[Text, WithJsonSchema({'type': 'string', 'format': 'folder'})]
 Whole = Annotated[int, Field(ge=0)]
 Natural = Annotated[int, Field(ge=1)]
-Iterations = Annotated[float, Field(multiple_of=1, ge=0)]  # a whole number, but may be written 5e3
-Every = Annotated[float, Field(multiple_of=1, ge=1)]
+Iterations = Annotated[float, Field(multiple_of=1, ge=0), AfterValidator(_whole)]  # may be written 5e3
+Every = Annotated[float, Field(multiple_of=1, ge=1), AfterValidator(_whole)]
 Number = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]

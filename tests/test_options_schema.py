@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
@@ -130,6 +130,7 @@ VALUES = st.one_of(
 
 
 @given(st.sampled_from(KINDS), VALUES)
+@example(fields.Iterations, 2.973202560632482e-35)
 def test_fields_and_their_schemas_agree(kind, value):
     class One(fields.Section):
         key: kind
