@@ -57,7 +57,8 @@ class SREnsemble(nn.Module):
         #: what each branch's input sizes are padded up to multiples of
         self.multiples = [_input_multiple(branch) for branch in self.branches]
         #: ``S1_RRDBNet``, ``S2_RRDBNet``, ...: numbered from 1 as in the paper, for logs and file names
-        self.branch_names = [f'S{k}_{options["type"]}' for k, options in enumerate(branches, start=1)]
+        self.branch_names = [f'S{k}_{options.get("network", options["type"])}'
+                             for k, options in enumerate(branches, start=1)]
 
     def forward(self, lq: Tensor | Sequence[Tensor], all_branches: bool = False, return_features: bool = False
                 ) -> Tensor | list[Tensor] | tuple[Tensor | list[Tensor], list[Tensor]]:

@@ -40,6 +40,7 @@ def test_stage_2_starts_from_two_architectures(monkeypatch, world, tmp_path):
     assert [start['file'] for start in saved['started_from']][:2] == ['span.pth', 'compact.pth']
 
     loaded = load_upscaler(tmp_path / 'experiments' / 'run' / 'models' / 'net_g_latest.pth')
+    assert loaded.net.branch_names == ['S1_SPAN', 'S2_SRVGGNetCompact']
     for k, (architecture, name) in enumerate((('SPAN', 'SPAN'), ('Compact', 'SRVGGNetCompact'))):
         reference = network(architecture, name)
         with torch.no_grad():  # a rate of 0: nothing has moved
