@@ -3,6 +3,7 @@
     python inference.py -c experiments/mssr_aim/models/net_g_latest.pth -i photos -o results
     python inference.py -c net_g.pth -i 'photos/**/*.jpg' --format png --precision fp16 --self-ensemble
     python inference.py -c RealESRGAN_x4plus.pth -i photo.png -o large.png
+    python inference.py -c restorer.safetensors -i photos -o restored --perception 0.5
 
 Exit code: 0 if all went well, 1 if some photos could not be upscaled (they are listed), 2 after a mistaken call.
 """
@@ -26,7 +27,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--opt', help='option file with network_g, for a checkpoint that does not carry its options')
     parser.add_argument('--branch', type=whole(1), help='one branch of the ensemble alone, from 1')
     parser.add_argument('--self-ensemble', action='store_true', help='mean over flips and quarter turns: 8 x the work')
-    parser.add_argument('--color-lock', action='store_true', help="keep the photo's low frequencies (colours)")
+    parser.add_argument('--perception', type=float, metavar='P', help="a restorer's knob, from 0 (fewest errors) to 1 "
+                        '(sharpest; default: what adapt.py chose)')
+    parser.add_argument('--color-lock', action=argparse.BooleanOptionalAction, help="keep the photo's low frequencies "
+                        '(colours; default: for restorers)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ... (default: auto)')
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='default: fp32')
     parser.add_argument('--tile', type=whole(0), help='side of tiles in pixels; 0: none (default: by free memory)')
@@ -46,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     try:
         jobs = list_jobs(args.input, args.output, args.format, args.suffix)
-        loaded = load_upscaler(args.checkpoint, args.opt, args.branch)
+        loaded = load_upscaler(args.checkpoint, args.opt, args.branch, perception=args.perception)
         upscaler = Upscaler(loaded, choose_device(args.device), args.precision, args.self_ensemble, args.color_lock)
         memory = None if args.max_memory is None else int(args.max_memory * 2**30)
         todo = [job for job in jobs if not (args.skip_existing and job.target.exists())]

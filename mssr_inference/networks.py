@@ -22,6 +22,7 @@ from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash
 from mssr_compat.known_networks import infer_options
 from mssr_degradation import LearnedDegradation
+from mssr_inference.restorer import Restorer
 from mssr_options.reader import read_options
 
 OPT = 'give the option file that it was trained with (or any with the right network_g section) as --opt'
@@ -36,10 +37,11 @@ class Loaded:
     scale: int  #: HR size over LR size
     path: Path
     sha256: str  #: of the file
+    color_lock: bool = False  #: whether it is meant to be used with the colour lock
 
 
-def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None, remedy: str = OPT
-                  ) -> Loaded:
+def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int | None = None, remedy: str = OPT,
+                  perception: float | None = None) -> Loaded:
     """Load an SR network; averaged weights (EMA) where the file has them.
 
     Args:
@@ -47,14 +49,21 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
         opt: option file with ``network_g``, for a checkpoint that does not carry its options.
         branch: take this branch of the ensemble alone, from 1.
         remedy: what a programme without ``--opt`` says where it would be needed.
+        perception: setting of a restorer's knob, 0 (fidelity) to 1 (perception); None: its own.
 
     Returns:
         The network as an :class:`SREnsemble`; a single network is an ensemble of one.
 
     Raises:
-        UserError: the file is unreadable, holds no SR network, or has no such branch.
+        UserError: the file is unreadable, holds no SR network, or has no such branch or setting.
     """
-    state, options, said = _read(path, opt, remedy)
+    restorer = Restorer.load(path)
+    if restorer is not None:
+        state, options = restorer.at(perception), restorer.options
+    elif perception is not None:
+        raise UserError(f'--perception is for restorers, which adapt.py writes; {path} has no knob.')
+    else:
+        state, options, _ = _read(path, opt, remedy)
     if options['type'] != 'SREnsemble':
         options = {'type': 'SREnsemble', 'branches': [options]}
         state = {f'branches.0.{name}': tensor for name, tensor in state.items()}
@@ -71,7 +80,7 @@ def load_upscaler(path: str | Path, opt: str | Path | None = None, branch: int |
         raise error if str(path) in str(error) else UserError(f'{path} holds no SR network: {error}') from error
     with torch.inference_mode():
         scale = net(torch.zeros(1, 3, 8, 8)).shape[-1] // 8
-    return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)))
+    return Loaded(net, options, scale, Path(path), file_hash(find_checkpoint(path)), restorer is not None)
 
 
 def load_generator(path: str | Path, opt: str | Path | None = None, remedy: str = OPT) -> LearnedDegradation:

@@ -44,19 +44,21 @@ class Upscaler:
         device: where it computes; the network is moved there.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast; inputs, outputs and the mean of the branches stay float32).
         self_ensemble: average the outputs of all eight flips and quarter turns: eight times the work, a little better.
-        color_lock: give the output the low frequencies of the photo, against drifting colours.
+        color_lock: give the output the low frequencies of the photo, against drifting colours; None: where the network
+            is meant to be used so.
     """
 
     loaded: Loaded
     device: torch.device
     precision: str = 'fp32'
     self_ensemble: bool = False
-    color_lock: bool = False
+    color_lock: bool | None = None
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
             raise UserError(f'--precision is {self.precision}, but must be one of {", ".join(PRECISIONS)}.')
         self.scale = self.loaded.scale
+        self.color_lock = self.loaded.color_lock if self.color_lock is None else self.color_lock
         self.multiple = lcm(*self.loaded.net.multiples)
         to_channels_last(self.loaded.net.to(self.device))  # faster, and equal to rounding
 

@@ -45,6 +45,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='.pth or .safetensors of an SR network')
     parser.add_argument('output', type=Path, help='folder')
     parser.add_argument('--opt', help='option file with network_g, for a checkpoint that does not carry its options')
+    parser.add_argument('--perception', type=float, metavar='P', help="a restorer's knob, 0 to 1 (default: as chosen)")
     parser.add_argument('--no-onnx', action='store_true', help='weight files alone')
     parser.add_argument('--val-lq', help='folder of LR photos on which the averaged network is measured')
     parser.add_argument('--val-gt', help='folder of their HR photos, of the same names')
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 def export(args: argparse.Namespace) -> bool:
     """Write and check everything; false if a network has no ONNX file with free sizes."""
     complete = True
-    loaded = load_upscaler(args.checkpoint, args.opt)
+    loaded = load_upscaler(args.checkpoint, args.opt, perception=args.perception)
     net, starts = loaded.net, carried_on(args.checkpoint)
     for start in starts:
         print(f'started from {start["file"]}, licence: {start["licence"]}')
