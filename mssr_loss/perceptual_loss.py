@@ -1,4 +1,4 @@
-"""Perceptual losses of stage 1 (published option ``per_type``: LPIPS or VGG16)."""
+"""Perceptual losses of both stages (published option ``per_type`` of stage 1: LPIPS or VGG16)."""
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -89,5 +89,5 @@ class VGGFeatureLoss(FrozenNet):
 def _check_size(x: Tensor, smallest: int, name: str) -> None:
     height, width = x.shape[-2:]
     if min(height, width) < smallest:
-        raise UserError(f'train.perceptual_opt: {name} needs images of {smallest} pixels or more a side, but LR crops '
+        raise UserError(f'train.perceptual_opt: {name} needs images of {smallest} pixels or more a side, but they '
                         f'are {width}x{height}: raise datasets.train.gt_size or leave perceptual_opt out')

@@ -12,6 +12,7 @@ from mssr_compat.provenance import note_start
 from mssr_model.acceleration import Acceleration, lay_out_as_weights
 from mssr_model.checkpoints import Checkpoints
 from mssr_model.lr_schedule import LinearDecayLR
+from mssr_model.start import Start
 from mssr_model.stepping import Steps
 from mssr_monitor.validation import Validator
 
@@ -23,6 +24,7 @@ class TrainingBase:
     ``acceleration``  memory format, fused Adam, autocast, compilation (``performance:``)
     ``steps``         optimizer steps: parts of a batch, refused steps, norms of gradients, losses
     ``checkpoints``   saving as one set, resuming exactly
+    ``start``         that a pretrained start is not destroyed
     ``validator``     validation: shares of several processes, record, best network
     ``monitor``       what a stage looks at while it is trained; None: nothing
     ================= ==========================================================================
@@ -37,6 +39,7 @@ class TrainingBase:
         self.acceleration = Acceleration(opt)
         self.steps = Steps(opt, self.acceleration.scaler)
         self.checkpoints = Checkpoints(self)
+        self.start = Start(self, opt)
         self.monitor = self.monitor_class and self.monitor_class(opt)
         self.validator = Validator(self, self.monitor, opt)
         super().__init__(opt)
@@ -80,6 +83,14 @@ class TrainingBase:
             state = bare.weights_of(state, f'{key}: {load_path}' if key else str(load_path))
         load_into(bare, state, load_path, key, strict=strict)
         note_start(self.opt, load_path)
+
+    def judge(self, images):
+        """D's logits of ``images``; gradients reach the images, not D's weights."""
+        net_d = self.get_bare_model(self.net_d)
+        net_d.requires_grad_(False)
+        logits = net_d(images)
+        net_d.requires_grad_(True)
+        return logits
 
     def build_optimizer(self, key, params):
         """Build and list the optimizer that ``train.<key>`` describes; ``params`` as torch takes them."""

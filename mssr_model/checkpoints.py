@@ -65,6 +65,7 @@ class Checkpoints:
         model = self.model
         try:
             check_fit(model.optimizers, model.schedulers, state)
+            model.start.set_state(state)
             changed = changed_options(model.optimizers, model.schedulers, state)
             load(state)
             self._go_on_from(state)
@@ -149,6 +150,7 @@ class Checkpoints:
             'best_metric_results': plain(model.best_metric_results),
             'validated': dict(model.validator.validated),
             'in_a_row': model.steps.guard.in_a_row,
+            **model.start.state(),
             'files': self.files,
         })
         left = set_newer_aside(folder, current_iter)

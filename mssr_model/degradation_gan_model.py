@@ -68,7 +68,7 @@ class DegradationGANModel(TrainingBase, SRGANModel):
         """One published step: D first, then G, judged by the updated D."""
         with self.steps.iteration(current_iter) as i:
             z = self.degradation.draw_noise(self.gt)
-            G = self.generator()  # x_fake = G(y, z)
+            G = self.steps.once(lambda y, z: self.degradation.degrade(y, list(z)))  # x_fake = G(y, z)
 
             # D: tell real high frequencies from generated ones.
             def L_D(y, x, *z):
@@ -105,19 +105,6 @@ class DegradationGANModel(TrainingBase, SRGANModel):
                 self.steps.descend(self.optimizer_g, L_G, self.gt, self.lq, *z)
                 self.update_ema()
 
-    def generator(self):
-        """``G(y, z)``, computed once for D's turn and G's, and anew for each where the batch comes in parts."""
-        known = {}
-
-        def G(y, z):
-            if self.steps.accumulate > 1:  # parts are there to save the memory that keeping them all would take
-                return self.degradation.degrade(y, list(z))
-            if not known:
-                known['x_fake'] = self.degradation.degrade(y, list(z))
-            return known['x_fake']
-
-        return G
-
     def relate(self, d_real, d_fake):
         """D's logits; for RaGAN each less the batch mean of the other side, position by position."""
         if not self.relativistic:
@@ -127,14 +114,6 @@ class DegradationGANModel(TrainingBase, SRGANModel):
     def score(self, logits):
         """D's mean score for the log: a probability, or for the Wasserstein losses, which know none, the logit."""
         return (logits if self.cri_gan.gan_type.startswith('wgan') else logits.sigmoid()).mean()
-
-    def judge(self, x_fake):
-        """D's logits of ``x_fake``; gradients reach the image, not D's weights."""
-        net_d = self.get_bare_model(self.net_d)
-        net_d.requires_grad_(False)
-        logits = net_d(x_fake)
-        net_d.requires_grad_(True)
-        return logits
 
     def degradation_of(self, net_g):
         """The degradation with a generator: that which is trained, or averaged weights."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from mssr_degradation.learned_degradation import LearnedDegradation, frozen_generators
 from mssr_degradation.real_photos import build_coding
 from mssr_model.base import TrainingBase
+from mssr_model.perception import PerceptionBase
 
 
 class DrawingBase(TrainingBase):
@@ -51,32 +52,32 @@ class DrawingBase(TrainingBase):
 
 
 @MODEL_REGISTRY.register()
-class LearnedDegradationSRModel(DrawingBase, SRModel):
-    """Trains any SR network, as RealESRNet is trained, on LR photos drawn from ``degradations``.
+class LearnedDegradationSRModel(DrawingBase, PerceptionBase, SRModel):
+    """Trains any SR network, as RealESRNet or Real-ESRGAN is trained, on LR photos drawn from ``degradations``.
 
-    Options are those of ``SRModel`` (``train.pixel_opt``, ``train.perceptual_opt``, ``train.ema_decay``) and of
-    :class:`DrawingBase`.
+    Options are those of ``SRModel`` (``train.pixel_opt``, ``train.ema_decay``), of :class:`DrawingBase`, and of
+    :class:`mssr_model.perception.PerceptionBase`.
     """
-
-    def setup_optimizers(self):
-        self.optimizer_g = self.build_optimizer('optim_g', self.net_g.parameters())
 
     def optimize_parameters(self, current_iter):
         with self.steps.iteration(current_iter):
-            self.steps.descend(self.optimizer_g, self.losses_of, self.lq, self.gt)
-            self.update_ema()
+            S = self.steps.once(self.net_g)
 
-    def losses_of(self, x, y):
-        """``cri(S(x), y)``, summed over pixel, perceptual and style loss."""
-        losses, output = {}, self.net_g(x)
-        if self.cri_pix:
-            losses['l_pix'] = self.cri_pix(output, y)
-        if self.cri_perceptual:
-            names = ('l_percep', 'l_style')
-            terms = self.cri_perceptual(output, y)
-            terms = terms if isinstance(terms, tuple) else (terms,)
-            losses.update({name: term for name, term in zip(names, terms, strict=False) if term is not None})
-        return sum(losses.values()), losses
+            # L_D: tell clean photos from restored ones.
+            def L_D(x, y):
+                return self.loss_of_d([S(x)], y)
+
+            # L: restore what was clean, and what the perceptual losses and D take for clean.
+            def L(x, y):
+                losses = {'l_pix': self.cri_pix(S(x), y)} if self.cri_pix else {}
+                losses |= self.perceived(S(x), y)
+                return sum(losses.values()), losses
+
+            if self.cri_gan:
+                self.steps.descend(self.optimizer_d, L_D, self.lq, self.gt)
+            if self.restorer_learns(current_iter):
+                self.steps.descend(self.optimizer_g, L, self.lq, self.gt)
+                self.update_ema()
 
 
 @MODEL_REGISTRY.register()

@@ -10,12 +10,12 @@ from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_compat.checkpoint import read_weights
 from mssr_degradation.learned_degradation import LearnedDegradation, frozen_generators
 from mssr_degradation.real_photos import build_coding, matched_shares, read_hr, read_real
-from mssr_model.base import TrainingBase
+from mssr_model.perception import PerceptionBase
 from mssr_monitor.branch_monitor import BranchMonitor
 
 
 @MODEL_REGISTRY.register()
-class MultiDegradationSRModel(TrainingBase, SRModel):
+class MultiDegradationSRModel(PerceptionBase, SRModel):
     """Trains ``network_g``, an ``SREnsemble`` of K branches, on LR photos drawn from frozen ``degradations``.
 
     A training batch holds ``gt``, clean HR crops y (N, 3, H, W), and ``lq``, real LR crops x (N, 3, H/s, W/s) of other
@@ -27,7 +27,8 @@ class MultiDegradationSRModel(TrainingBase, SRModel):
     without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
     ``lq_jpeg``, ``lq_strength``, ``lq_noise``, ``lq_round`` (what becomes of generated LR: see
     :class:`mssr_degradation.LearnedDegradation`; ``lq_jpeg: auto`` and ``lq_noise: auto``: as real LR photos have it,
-    see :mod:`mssr_degradation.real_photos`).
+    see :mod:`mssr_degradation.real_photos`), and those of :class:`mssr_model.perception.PerceptionBase`, for all
+    branches or for ``perceptual_branches`` (numbers from 1).
     """
 
     monitor_class = BranchMonitor
@@ -93,13 +94,10 @@ class MultiDegradationSRModel(TrainingBase, SRModel):
             self.cri_collab = self.cri_feature = None
         # The generators that each branch learns from.
         self.sources = [[m for m in range(M) if m % K == k] or [k % M] for k in range(K)]
+        self.perceptual_branches = train_opt.get('perceptual_branches') or range(1, K + 1)
         self.collab_start_iter = train_opt.get('collab_start_iter', 0)
         self.adapt_ramp = train_opt.get('adapt_ramp', 'linear')
         self.total_iter = train_opt['total_iter']
-
-    def setup_optimizers(self):
-        """One Adam over all branches: bit-identical to one each."""
-        self.optimizer_g = self.build_optimizer('optim_g', self.net_g.parameters())
 
     def optimize_parameters(self, current_iter):
         """One published step: supervised and collaborative learning, then adaptation with the new weights."""
@@ -107,9 +105,16 @@ class MultiDegradationSRModel(TrainingBase, SRModel):
             gate = float(t > self.collab_start_iter)
             ramp = gate * (t / self.total_iter if self.adapt_ramp == 'linear' else 1.0)
 
+            restore = self.steps.once(lambda *lqs: self.restore(lqs))
+
+            # L_D (no part of the paper): tell clean photos from those that S restores.
+            def L_D(y, *lqs):
+                S, _ = restore(*lqs)
+                return self.loss_of_d([S[k - 1][m] for k in self.perceptual_branches for m in self.sources[k - 1]], y)
+
             # L_k: learn from one's own generators, and from each other branch on that branch's generators.
             def L(y, *lqs):
-                S, F = self.restore(lqs)  # S[k][m] = S_k(G_m(y)), F its features
+                S, F = restore(*lqs)  # S[k][m] = S_k(G_m(y)), F its features
                 self.restored = [[S[k][m].detach() for m in sources] for k, sources in enumerate(self.sources)]
                 total, losses = 0, {}
                 for k, sources in enumerate(self.sources, start=1):
@@ -121,6 +126,10 @@ class MultiDegradationSRModel(TrainingBase, SRModel):
                     if self.cri_feature:
                         losses[f'l_feature_{k}'] = self.learn_from_others(self.cri_feature, F, k - 1)
                         total = total + losses[f'l_feature_{k}']
+                    if k in self.perceptual_branches:  # no part of the paper
+                        perceived = mean_of_each(self.perceived(S[k - 1][m], y) for m in sources)
+                        losses |= {f'{name}_{k}': term for name, term in perceived.items()}
+                        total = sum(perceived.values(), total)
                 return total, losses
 
             # L_adapt: the mean of the new branches is the pseudo label of real LR photos.
@@ -131,7 +140,12 @@ class MultiDegradationSRModel(TrainingBase, SRModel):
                 return sum(losses.values()), losses
 
             # Draw LR photos a, b, ... from the generators, and take both steps.
-            self.steps.descend(self.optimizer_g, L, self.gt, *self.draw(self.gt))
+            lqs = self.draw(self.gt)
+            if self.cri_gan:
+                self.steps.descend(self.optimizer_d, L_D, self.gt, *lqs)
+            if not self.restorer_learns(current_iter):
+                return
+            self.steps.descend(self.optimizer_g, L, self.gt, *lqs)
             if self.cri_adapt:  # without weight: momentum still moves the weights, as published
                 self.steps.descend(self.optimizer_g, L_adapt if ramp else None, self.lq)
             self.update_ema()
@@ -193,6 +207,12 @@ class MultiDegradationSRModel(TrainingBase, SRModel):
             self.shown_branch, dataloader.dataset.opt['name'] = k, f'{name}/S_{k + 1}'
             super().nondist_validation(dataloader, current_iter, tb_logger, save_img=False)
         self.shown_branch, dataloader.dataset.opt['name'] = None, name
+
+
+def mean_of_each(terms):
+    """Means of loss tensors by name, from dicts with the same names."""
+    terms = list(terms)
+    return {name: mean(term[name] for term in terms) for name in terms[0]}
 
 
 def mean(terms):

@@ -38,6 +38,7 @@ class Steps:
         self.current_iter = 0
         self.finished_iter = None  # the last complete iteration
         self.stepped = False  # whether an optimizer has moved weights in this iteration
+        self.measured = None  # in a block of `measuring`, what it gives
 
     def begin(self, networks: dict[str, nn.Module], optimizers: list[torch.optim.Optimizer]) -> None:
         """Take what is trained, by name, and the optimizers of G and D."""
@@ -65,6 +66,9 @@ class Steps:
                 which those named ``l_...`` must be finite. None: no loss, momentum alone moves the weights.
             batch: tensors whose first dimension is the image.
         """
+        if self.measured is not None:
+            self.measure_alone(optimizer, loss, *batch)
+            return
         if self.guard.refused:
             return
         optimizer.zero_grad(set_to_none=loss is not None)
@@ -93,6 +97,36 @@ class Steps:
             self.stepped = True
             self.scaler.step(optimizer)
             self.scaler.update()
+
+    def once(self, forward: Callable) -> Callable:
+        """``forward``, computed once for D's turn and G's, and anew for each where the batch comes in parts."""
+        known = []
+
+        def passed(*inputs):
+            if self.accumulate > 1:  # parts are there to save the memory that keeping them all would take
+                return forward(*inputs)
+            if not known:
+                known.append(forward(*inputs))
+            return known[0]
+
+        return passed
+
+    @contextmanager
+    def measuring(self) -> Iterator[list[float]]:
+        """In the block nothing is stepped; gives what the steps of G would have descended, adversarial terms aside."""
+        self.measured = []
+        try:
+            yield self.measured
+        finally:
+            self.measured = None
+
+    @torch.no_grad()
+    def measure_alone(self, optimizer: torch.optim.Optimizer, loss: Callable | None, *batch: Tensor) -> None:
+        """What there is in place of :meth:`descend` in a block of :meth:`measuring`."""
+        if loss is not None and self.names[optimizer] == 'g':
+            whole, losses = loss(*batch)
+            judged = sum(float(value) for name, value in losses.items() if name.startswith('l_gan'))
+            self.measured.append(float(whole) - judged)
 
     def measure(self, optimizer: torch.optim.Optimizer) -> list[tuple[nn.Parameter, Tensor]]:
         """Note the norm of all gradients for the log; weights that have one, each with its gradient's norm."""

@@ -17,7 +17,7 @@ class BranchMonitor:
 
     ``metrics/<data set>/branch_disagreement``: the deviation between the branches' outputs for the middle of each
     photo, root mean square, in 8-bit levels; 0 for one branch or equal ones. ``loss_share/<term>``: the part of
-    ``sup``, ``collab``, ``feature`` and ``adapt`` in the sum of all branches, 0 to 1.
+    ``sup``, ``collab``, ``feature``, ``adapt``, ``percep`` and ``gan`` in the sum of all branches, 0 to 1.
 
     Whenever losses are logged, warns of a branch whose outputs all lie outside [0, 1]: they are clamped before each
     loss, as published, no gradient comes back, and it never learns again. A learning rate that is too high does that.
@@ -88,11 +88,14 @@ class BranchMonitor:
 
 
 def loss_shares(losses: dict[str, float]) -> dict[str, float]:
-    """The part of each term in the sum of all: ``{'sup': 0.9, 'collab': 0.1}``; empty without losses."""
+    """The part of each term in the sum of all: ``{'sup': 0.9, 'collab': 0.1}``; empty without losses.
+
+    Those of a discriminator, ``l_d_...``, are none of S.
+    """
     terms = {}
     for name, value in losses.items():
         prefix, _, rest = name.partition('_')
-        if prefix == 'l' and rest:
+        if prefix == 'l' and rest and not rest.startswith('d_'):
             term = rest.rpartition('_')[0] if rest.rpartition('_')[2].isdigit() else rest
             terms[term] = terms.get(term, 0.0) + abs(value)
     total = sum(terms.values())

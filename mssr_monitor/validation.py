@@ -38,6 +38,7 @@ class Validator:
         self.metrics = options.get('metrics') or {}
         self.monitored = monitor is not None and options.get('monitor', True)
         self.select = options.get('select') if monitor is not None else None
+        self.figure = self.direction = None  # the newest that `select` names, and which way it is better
         self.validated = {}  # data set -> iteration of its last validation
         self.recent = deque(maxlen=10)  # of the logged losses
         self.is_running = self.is_watching = False  # whether photos are of a validation, and whether one looks at them
@@ -59,6 +60,8 @@ class Validator:
         if self.select and self.select not in known:
             raise UserError(f'val.select is {self.select}, but the best network can be chosen by '
                             f'{", ".join(known) or "nothing: there is no metric under val.metrics"}.')
+        if self.select:
+            self.direction = better(self.select, self.metrics.get(self.select))
 
     # --- losses of late -------------------------------------------------------------------------------------------
 
@@ -140,18 +143,18 @@ class Validator:
         value = figures.get(self.select, math.nan)
         if entry['dataset'] not in sets[:1] or not math.isfinite(value):
             return
-        direction = better(self.select, self.metrics.get(self.select))
+        self.figure = value
         models = Path(self.opt['path']['models'])
         before = read_best(models)  # a resumed run finds what was best before
         warned = bool(entry.get('warnings'))
         if before and before['metric'] == self.select and entry['iter'] > before['iter']:
-            is_better = value < before['value'] if direction == 'lower' else value > before['value']
+            is_better = value < before['value'] if self.direction == 'lower' else value > before['value']
             was_warned = before.get('warned', False)
             if warned > was_warned or (warned == was_warned and not is_better):
                 return
         try:
             self.model.save_best()
-            write_best(models, {'metric': self.select, 'value': value, 'better': direction, 'iter': entry['iter'],
+            write_best(models, {'metric': self.select, 'value': value, 'better': self.direction, 'iter': entry['iter'],
                                 'dataset': entry['dataset'], 'warned': warned, 'figures': figures})
         except (UserError, OSError) as error:  # a full disk: the checkpoints of the run say so themselves
             get_root_logger().warning(f'The best network was not kept: {error}')

@@ -13,7 +13,9 @@ from mssr_options.reader import KeyPath, dotted
 
 _LARGEST_TRIED = 1024  # pixels a side of a crop that a discriminator is tried on in earnest
 # Models whose discriminator judges what datasets.train.gt_size cuts, and how it is called.
-_JUDGED = {'DegradationGANModel': 'LR', 'LearnedDegradationESRGANModel': 'HR', 'SRGANModel': 'HR', 'ESRGANModel': 'HR'}
+_JUDGED = {'DegradationGANModel': 'LR', **dict.fromkeys(
+    ('MultiDegradationSRModel', 'LearnedDegradationSRModel', 'LearnedDegradationESRGANModel', 'SRGANModel',
+     'ESRGANModel'), 'HR')}
 
 
 class Rules:
@@ -80,6 +82,31 @@ class Rules:
         if self.model == 'MultiDegradationSRModel' and kind not in (None, 'SREnsemble'):
             self.add(('network_g', 'type'), f"{self.model} trains an SREnsemble, not '{kind}'; list {kind} under "
                      'branches')
+
+    def rule_judge(self):
+        """A discriminator, its loss and its optimizer go together, where a model needs none."""
+        parts = {('train', 'gan_opt'): 'adversarial loss', ('network_d',): 'discriminator',
+                 ('train', 'optim_d'): "discriminator's optimizer"}
+        there = [path for path in parts if self.get(*path)]
+        if not self.is_train or self.model not in ('MultiDegradationSRModel', 'LearnedDegradationSRModel'):
+            return
+        for path in parts if there else ():
+            if path not in there and self.sound(path):
+                self.add(there[0], f'needs {dotted(path)}, the {parts[path]}, which is missing')
+
+    def rule_perceptual_branches(self):
+        """They are branches that there are."""
+        path, branches = ('train', 'perceptual_branches'), self.get('network_g', 'branches')
+        for number in self.get(*path) or ():
+            if isinstance(branches, list) and number > len(branches):
+                self.add(path, f'there is no branch {number}: network_g.branches lists {len(branches)}')
+
+    def rule_start(self):
+        """What bounds a figure needs the figure, and a reason to look at it."""
+        if self.get('val', 'select_bound') is not None:
+            for path in (('val', 'select'), ('train', 'stay_near')):
+                if not self.get(*path) and self.sound(path):
+                    self.add(('val', 'select_bound'), f'needs {dotted(path)}, which is not set')
 
     def rule_tested_weights(self):
         """A test of random weights means nothing, and BasicSR's test reads val and val.suffix."""
@@ -222,12 +249,13 @@ class Rules:
             if problem:
                 self.add(path, f'{value["type"]} cannot judge {what} crops of {side} x {side} (gt_size {size}, scale '
                          f'{scale}): {problem}')
-        if what == 'LR' and isinstance(options, dict):
+        if isinstance(options, dict):
             name, net = str(options.get('type')), str(options.get('net', 'alex'))
             smallest = {'LPIPSLoss': LPIPS_SMALLEST.get(net, 1), 'VGGFeatureLoss': 32}.get(name, 1)
             if side < smallest:
-                self.add(path, f'{name} needs LR crops of {smallest} pixels or more a side, but gt_size {size} / scale '
-                         f'{scale} is {side}; raise it to {smallest * scale}, or set train.perceptual_opt to ~')
+                times, given = (scale, f'gt_size {size} / scale {scale}') if what == 'LR' else (1, 'gt_size')
+                self.add(path, f'{name} needs {what} crops of {smallest} pixels or more a side, but {given} is {side}; '
+                         f'raise it to {smallest * times}, or set train.perceptual_opt to ~')
 
 
 def _has_weights(section: dict) -> bool:

@@ -50,6 +50,8 @@ class ObservedValidation(Validation):
 
 
 class BranchValidation(ObservedValidation):
+    select_bound: f.Number | None = about(
+        'With train.stay_near: by how much the figure of select may become worse than that of the start.', None)
     per_branch: bool = about('Measure each branch as well as the ensemble.', False)
 
 
@@ -120,9 +122,25 @@ class SteppedTrain(ClippedTrain):
     on_nan: Literal['skip', 'stop'] = about('A step that is not finite: skip it (ten in a row stop), or stop.', 'skip')
 
 
+class KeptTrain(ClippedTrain):
+    stay_near: f.Positive | None = about(
+        'How far outputs on real LR photos may move from those of the start (mean absolute difference in [0, 1]); '
+        'beyond, training ends with the best so far. Looked at whenever checkpoints are saved. ~: however far.', None)
+
+
 class DiscriminatorTrain(Train):
     optim_d: Annotated[parts.Optimizer, IN_TRAINING] = about('Optimizer of network_d.')
     gan_opt: Annotated[f.Loss, IN_TRAINING] = about('Adversarial loss.')
+
+
+class PerceptualTrain(SRTrain, SteppedTrain, KeptTrain):
+    find_rate: bool = about(
+        'Of optim_g.lr and its halves, the first that lowers the loss and moves outputs on real LR photos by less than '
+        'stay_near (0.02 if that is not set) in 20 steps; tried before the first iteration.', False)
+    gan_opt: f.Loss | None = about('Adversarial loss; needs network_d and optim_d.', None)
+    optim_d: parts.Optimizer | None = about('Optimizer of network_d.', None)
+    net_d_iters: f.Every = about('Step the SR network every so many iterations.', 1)
+    net_d_init_iters: f.Iterations = about('Iterations for the discriminator alone at the start.', 0)
 
 
 _JPEG = ('Generated LR goes through JPEG, as real LR photos did: with a quality drawn from theirs, with their median, '
@@ -145,11 +163,13 @@ class DegradationTrain(DiscriminatorTrain, SteppedTrain):
     content_antithetic: bool = about('Content losses judge the mean of G(y, z) and G(y, -z).', False)
 
 
-class EnsembleTrain(SteppedTrain):
+class EnsembleTrain(PerceptualTrain):
     pixel_opt: Annotated[f.Loss, IN_TRAINING] = about('Supervised loss (w_sup).')
     collab_opt: f.Loss | None = about('Collaborative loss: branches learn from each other (w_col).', None)
     adapt_opt: f.Loss | None = about('Adaptation loss: the mean of the branches on real LR is the label.', None)
     feature_opt: f.Loss | None = about('Feature distillation between the trunks of the branches.', None)
+    perceptual_branches: list[f.Natural] | None = about(
+        'Branches, from 1, that perceptual_opt and gan_opt are for. ~: all.', None)
     collab_start_iter: f.Iterations = about('The collaborative and adaptation terms begin after it.', 0)
     adapt_ramp: Literal['linear', 'constant'] = about('Weight of adaptation: iteration / total_iter, or 1.', 'linear')
     lq_jpeg: Literal['auto', 'median'] | f.Qualities | None = about(_JPEG, None)
@@ -166,11 +186,11 @@ class LearnedTrain(SRTrain):
     lq_round: bool = about('Drawn LR is clamped and rounded to 8 bits, as files are.', True)
 
 
-class LearnedSRTrain(LearnedTrain, SteppedTrain):
+class LearnedSRTrain(LearnedTrain, PerceptualTrain):
     pass
 
 
-class LearnedGANTrain(LearnedTrain, DiscriminatorTrain, ClippedTrain):
+class LearnedGANTrain(LearnedTrain, DiscriminatorTrain, KeptTrain):
     net_d_iters: f.Every = about('Step the generator every so many iterations.', 1)
     net_d_init_iters: f.Iterations = about('Iterations for the discriminator alone at the start.', 0)
     ldl_opt: f.Loss | None = about('Locally discriminative learning loss.', None)
@@ -202,6 +222,13 @@ class WithDiscriminator(Options):
     path: GANPath
 
 
+class WithJudge(Options):
+    """Options of an experiment that may have a discriminator."""
+
+    network_d: Annotated[f.Network | None, IN_TRAINING] = about('The discriminator, for train.gan_opt.', None)
+    path: GANPath
+
+
 class WithGenerators(Options):
     """Options of an experiment with what stage 1 trained."""
 
@@ -218,7 +245,7 @@ class DegradationGANModel(WithDiscriminator):
     performance: Performance | None = None
 
 
-class MultiDegradationSRModel(WithGenerators):
+class MultiDegradationSRModel(WithJudge, WithGenerators):
     """Options of stage 2: an ensemble learns from what the generators of stage 1 draw."""
 
     train: Annotated[EnsembleTrain, IN_TRAINING]
@@ -227,7 +254,7 @@ class MultiDegradationSRModel(WithGenerators):
     performance: Performance | None = None
 
 
-class LearnedDegradationSRModel(WithGenerators):
+class LearnedDegradationSRModel(WithJudge, WithGenerators):
     """Options of any SR network that learns from what the generators of stage 1 draw."""
 
     train: Annotated[LearnedSRTrain, IN_TRAINING]

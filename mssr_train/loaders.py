@@ -96,11 +96,14 @@ class WatchedPrefetcher:
     def reset(self):
         """Begin an epoch."""
         self.run.before_epoch()
-        self.prefetcher.reset()
+        if not self.run.ended:
+            self.prefetcher.reset()
 
     def next(self):
-        """The next batch, or None at the end of the epoch."""
+        """The next batch, or None at the end of the epoch, and of the training."""
         self.run.end_iteration()
+        if self.run.ended:
+            return None
         start = time.perf_counter()
         data = self.prefetcher.next()
         self.run.data_watch.batch(time.perf_counter() - start)

@@ -69,10 +69,11 @@ class TrainingRun:
 
     def __init__(self):
         self.request = StopRequest()
-        self.opt = self.state = self.model = self.sampler = self.tb_logger = self.data_watch = None
+        self.opt = self.state = self.model = self.sampler = self.loader = self.tb_logger = self.data_watch = None
         self.val_loaders, self.lines = [], []
         self.iteration = 0  # the last one that is complete
         self.begun = False  # whether the loop has a batch in hands
+        self.started = self.ended = False  # whether the model has seen to its start, and whether it ends the training
 
     def replacements(self) -> dict:
         """What of ``basicsr.train`` to replace by what."""
@@ -111,7 +112,7 @@ class TrainingRun:
         for line in self.lines:
             logger.info(line)
         result = create_train_val_dataloader(opt, logger)
-        _, self.sampler, self.val_loaders, *_ = result
+        self.loader, self.sampler, self.val_loaders, *_ = result
         self.data_watch = DataWatch(opt)
         if self.state:
             self.state['epoch'] = self.iteration // self.sampler.iters_per_epoch
@@ -125,23 +126,40 @@ class TrainingRun:
     # --- between iterations -------------------------------------------------------------------------------------
 
     def before_epoch(self):
-        """Watch signals from here on, and make up for the validation that was due when the state was saved."""
+        """Watch signals from here on; the first time, see to what comes before the first iteration."""
+        self.begun = False
+        if not self.started and hasattr(self.model, 'start'):
+            self.see_to_start(self.model.start)
+        self.started = True
         self.request.watch()  # before, there is nothing to finish or to save
-        val, self.begun = self.opt.get('val'), False
-        if not self.state or val is None or self.iteration % val['val_freq'] or not hasattr(self.model, 'validated'):
-            return
-        for loader in self.val_loaders:
-            self.model.validation(loader, self.iteration, self.tb_logger, val['save_img'])
+
+    def see_to_start(self, start):
+        """The rate is found, and what was due when a state was saved is made up for: validation, and a look at it."""
+        start.begin(self.loader, self.iteration)
+        val = self.opt.get('val')
+        if val and (self.iteration % val['val_freq'] == 0 if self.iteration else start.compares_figures):
+            for loader in self.val_loaders:
+                self.model.validation(loader, self.iteration, self.tb_logger, val['save_img'])
+        self.look_at_start()
+
+    def look_at_start(self):
+        """The training may have left its start; then it ends as if this were its last iteration."""
+        why = self.model.start.left(self.iteration)
+        if why:
+            self.ended = True
+            get_root_logger().warning(why)
 
     def end_iteration(self):
-        """Note that an iteration is complete, and stop here if a signal asked for it in any process."""
-        self.iteration += self.begun
-        self.begun = False
+        """Note that an iteration is complete, and stop here if a signal asked for it in any process, or the model."""
+        complete, self.begun = self.begun, False
+        self.iteration += complete
         number = highest(self.request.number)
         if number:
             if self.iteration > self.opt.get('resume_iter', 0):
                 self.model.save(self.sampler.epoch, self.iteration)
             raise Stopped(number)
+        if complete and hasattr(self.model, 'start'):
+            self.look_at_start()
 
     def begin_iteration(self, data):
         """Note that the loop has the data of an iteration, unless they are None: the epoch has ended."""

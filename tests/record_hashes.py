@@ -120,6 +120,10 @@ def small(opt: dict, root: Path) -> dict:
     opt.pop('val', None)
     opt |= {'num_gpu': 0, 'manual_seed': 3}
     opt['path'] = {}
+    if 'pretrained' in opt['network_g']:
+        opt['network_g'] = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3}
+    if opt.get('network_d', {}).get('type') == 'UNetDiscriminatorSN':
+        opt['network_d']['num_feat'] = 8
     for net in [opt['network_g'], *opt['network_g'].get('branches', []), *opt.get('degradations', [])]:
         net.pop('checkpoint', None)
         net |= SMALL.get(net['type'], {})
@@ -131,7 +135,7 @@ def small(opt: dict, root: Path) -> dict:
         train['scheduler'] |= {'decay_start': 10, 'total_iter': ITERATIONS}
     if 'collab_start_iter' in train:
         train['collab_start_iter'] = 5
-    for key in ('perceptual_opt',):  # needs downloaded weights
+    for key in ('perceptual_opt', 'find_rate', 'stay_near'):  # need downloaded weights, and a pretrained start
         train.pop(key, None)
     opt['logger'] |= {'print_freq': 10, 'save_checkpoint_freq': ITERATIONS, 'use_tb_logger': False}
     return opt

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from basicsr.archs import build_network
 
 import mssr_arch
 import mssr_data  # noqa: F401
@@ -126,7 +127,7 @@ def test_stage2_and_its_test(monkeypatch, world, option_file):
 
 def test_recipes(monkeypatch, world):
     """The recipes as they are but for their length: two generators, and two SR networks on what they draw."""
-    assert RECIPES == ['degradation_deresnet.yml', 'degradation_han.yml', 'mssr.yml']
+    assert RECIPES == ['degradation_deresnet.yml', 'degradation_han.yml', 'mssr.yml', 'perceptual.yml']
     train = [f'datasets:train:dataroot_{role}={world}/{role}' for role in ('gt', 'lq')]
     checkpoints = []
     for k, option_file in enumerate(RECIPES[:2]):
@@ -138,6 +139,17 @@ def test_recipes(monkeypatch, world):
         *checkpoints, 'train:collab_start_iter=0')
     log = only_log(world / 'experiments' / 'recipe_mssr')
     assert 'l_collab_2' in log and re.search(r'l_adapt_2: [1-9]', log)
+
+    start = build_network({'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1,
+                           'num_grow_ch': 4})
+    torch.save({'params_ema': start.state_dict()}, world / 'start.pth')
+    run(monkeypatch, pipeline.train, world, 'recipes/perceptual.yml', *train, *short()[:1], *short()[2:], *checkpoints,
+        f'network_g:pretrained={world}/start.pth', 'network_d:num_feat=4', 'datasets:train:gt_size=64',
+        'datasets:train:batch_size_per_gpu=2', 'train:net_d_init_iters=1', 'train:optim_g:lr=1e-5',
+        'logger:save_checkpoint_freq=1')
+    log = only_log(world / 'experiments' / 'recipe_perceptual')
+    assert 'train.find_rate: the rate of optim_g is' in log
+    assert all(term in log for term in ('l_pix', 'l_percep', 'l_gan', 'l_d_real'))
 
 
 def test_each_kind_of_option_file_is_run():

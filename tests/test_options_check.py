@@ -139,7 +139,8 @@ UNUSED = [
     ('1', 'train.collab_opt', {}, ['MultiDegradationSRModel']),
     ('1', 'train.pixel_opt', {'type': 'L1Loss'}, ['not by DegradationGANModel']),
     ('1', 'train.ldl_opt', {'type': 'L1Loss'}, ['SRGANModel']),
-    ('2', 'train.gan_opt', {'type': 'GANLoss', 'gan_type': 'vanilla'}, ['not by MultiDegradationSRModel']),
+    ('2', 'train.ldl_opt', {'type': 'L1Loss'}, ['not by MultiDegradationSRModel']),
+    ('2', 'train.gan_opt', {'type': 'GANLoss', 'gan_type': 'vanilla'}, ['needs network_d', 'discriminator']),
     ('2', 'train.optim_g.noise_lr', 1e-4, ['no such option']),
     ('sr', 'performance', {'amp': 'bf16'}, ['DegradationGANModel', 'not by SRModel']),
 ]
