@@ -14,7 +14,7 @@ setup(
     # Said, although it is the default: `pip install -e .` then puts this folder on the path. Otherwise setuptools lists
     # the packages of this moment, and one that a `git pull` brings is not found until the next installation.
     package_dir={'': '.'},
-    package_data={'mssr_report': ['report.html']},
+    package_data={'mssr_report': ['*.html', '*.css'], 'mssr_adapt': ['*.safetensors']},
     install_requires=[
         'torch>=2.6',
         'torchvision>=0.21',

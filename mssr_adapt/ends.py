@@ -1,8 +1,8 @@
 """Adaptation by arithmetic: what a network learns on draws is added to others as a difference of weights.
 
-With F, a start that was trained on draws of the learned degradation, and B, the same start trained alike on bicubic LR
-of the same crops, ``F - B`` is what the degradation alone teaches: the pull towards blur that any pixel loss has cancels.
-A start of fidelity is its own B, since bicubic LR is what it was trained on.
+With F, a start that was trained on draws of the learned degradation, and B, the same start trained alike on bicubic
+LR of the same crops, ``F - B`` is what the degradation alone teaches: the pull towards blur that any pixel loss has
+cancels. A start of fidelity is its own B, since bicubic LR is what it was trained on.
 """
 
 from torch import Tensor

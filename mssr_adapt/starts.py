@@ -73,8 +73,8 @@ def read_start(paths: list[Path], scale: int, clean: Photos) -> Start:
                         f'nothing in common), so that what is between them restores nothing: give one of them alone.')
     if faithful[0] == faithful[1]:
         kind = 'for fidelity, by a pixel loss' if faithful[0] else 'to look sharp'
-        raise UserError(f'--start {paths[0]} and {paths[1]} were both trained {kind}: give one of them alone, or one of '
-                        'each kind.')
+        raise UserError(f'--start {paths[0]} and {paths[1]} were both trained {kind}: give one of them alone, or one '
+                        'of each kind.')
     fidelity, perception = states if faithful[0] else states[::-1]
     return Start(read[0][1], scale, fidelity, perception, paths, origins)
 

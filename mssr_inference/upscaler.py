@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.memory_use import to_channels_last
+from mssr_arch.sharpening import gaussian_blur
 from mssr_compat.errors import UserError
 from mssr_inference.memory import tile_budget
 from mssr_inference.networks import Loaded
@@ -170,17 +171,6 @@ def lock_color(output: Tensor, lq: Tensor, scale: int) -> Tensor:
         lq: (N, C, H, W) in [0, 1].
     """
     drift = lq - bicubic_downsample(output, scale)
-    drift = _blur(_blur(drift, LOCK_SIGMA), LOCK_SIGMA, transpose=True)
+    drift = gaussian_blur(drift, LOCK_SIGMA)
     drift = F.interpolate(drift, output.shape[-2:], mode='bilinear', align_corners=False)
     return (output + drift).clamp(0, 1)
-
-
-def _blur(x: Tensor, sigma: float, transpose: bool = False) -> Tensor:
-    """Gaussian blur along the rows, or the columns; at the border, over the pixels that there are."""
-    radius = int(3 * sigma)
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=x.device) / sigma) ** 2)
-    kernel = taps.view(1, 1, -1, 1) if transpose else taps.view(1, 1, 1, -1)
-    padding = (radius, 0) if transpose else (0, radius)
-    flat = x.flatten(0, 1).unsqueeze(1)
-    sums = F.conv2d(flat, kernel, padding=padding) / F.conv2d(torch.ones_like(flat[:1]), kernel, padding=padding)
-    return sums.view_as(x)

@@ -76,7 +76,7 @@ class LearnedDegradationSRModel(DrawingBase, PerceptionBase, SRModel):
             if self.cri_gan:
                 self.steps.descend(self.optimizer_d, L_D, self.lq, self.gt)
             if self.restorer_learns(current_iter):
-                self.steps.descend(self.optimizer_g, L, self.lq, self.gt)
+                self.steps.descend(self.optimizer_g, L, self.lq, self.wanted(self.gt))
                 self.update_ema()
 
 

@@ -145,7 +145,7 @@ class MultiDegradationSRModel(PerceptionBase, SRModel):
                 self.steps.descend(self.optimizer_d, L_D, self.gt, *lqs)
             if not self.restorer_learns(current_iter):
                 return
-            self.steps.descend(self.optimizer_g, L, self.gt, *lqs)
+            self.steps.descend(self.optimizer_g, L, self.wanted(self.gt), *lqs)
             if self.cri_adapt:  # without weight: momentum still moves the weights, as published
                 self.steps.descend(self.optimizer_g, L_adapt if ramp else None, self.lq)
             self.update_ema()

@@ -4,6 +4,7 @@ from basicsr.archs import build_network
 from basicsr.losses import build_loss
 from torch import Tensor
 
+from mssr_arch.sharpening import sharpened
 from mssr_model.base import TrainingBase
 
 
@@ -13,7 +14,9 @@ class PerceptionBase(TrainingBase):
     Options under ``train``: ``perceptual_opt`` (``LPIPSLoss``, BasicSR's ``PerceptualLoss``, ...), and ``gan_opt`` with
     ``network_d``, ``optim_d``, ``net_d_iters`` and ``net_d_init_iters``, as BasicSR's SRGANModel has them. D, which
     tells clean HR photos from restored ones, is stepped before S in each iteration, which is judged by the new D.
-    Without these options the terms are off, and nothing else is computed or drawn.
+    ``gt_sharpen``: the pixel and perceptual losses compare with sharpened clean photos, as Real-ESRGAN's do; D and the
+    generators of degradations see them as they are. Without these options the terms are off, and nothing else is
+    computed or drawn.
     """
 
     cri_gan = optimizer_d = None
@@ -35,6 +38,11 @@ class PerceptionBase(TrainingBase):
                               path.get('param_key_d', 'params'))
         self.net_d.train()
         self.optimizer_d = self.build_optimizer('optim_d', self.net_d.parameters())
+
+    def wanted(self, y: Tensor) -> Tensor:
+        """What S is to make of the LR of clean HR photos ``y`` (N, 3, H, W)."""
+        share = self.opt['train'].get('gt_sharpen')
+        return sharpened(y, share) if share else y
 
     def restorer_learns(self, current_iter: int) -> bool:
         """Whether S is stepped in this iteration: always, but for ``net_d_iters`` and ``net_d_init_iters``."""

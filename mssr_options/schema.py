@@ -137,6 +137,9 @@ class PerceptualTrain(SRTrain, SteppedTrain, KeptTrain):
     find_rate: bool = about(
         'Of optim_g.lr and its halves, the first that lowers the loss and moves outputs on real LR photos by less than '
         'stay_near (0.02 if that is not set) in 20 steps; tried before the first iteration.', False)
+    gt_sharpen: f.Positive | None = about(
+        'Clean photos are sharpened by this share (unsharp mask of 2 pixels) before losses compare with them. ~: not.',
+        None)
     gan_opt: f.Loss | None = about('Adversarial loss; needs network_d and optim_d.', None)
     optim_d: parts.Optimizer | None = about('Optimizer of network_d.', None)
     net_d_iters: f.Every = about('Step the SR network every so many iterations.', 1)

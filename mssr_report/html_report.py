@@ -24,10 +24,15 @@ def build_page(folder: str | Path) -> str:
     """
     experiment = read_experiment(folder)
     evidence, complaint = find_evidence(experiment)
+    return render('report.html', experiment=experiment, evidence=evidence, complaint=complaint,
+                  verdict=verdict(experiment, evidence), sections=sections)
+
+
+def render(template: str, **values) -> str:
+    """A page from a template of this folder."""
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
                             lstrip_blocks=True, undefined=StrictUndefined)
     templates.filters |= {'data_uri': data_uri, 'heat': heat_map, 'number': number}
     ramp = np.tile(np.linspace(0, 1, 128, dtype=np.float32), (10, 1))
-    return templates.get_template('report.html').render(
-        experiment=experiment, evidence=evidence, complaint=complaint, verdict=verdict(experiment, evidence),
-        sections=sections, ramp=heat_map(ramp, 1.0), now=f'{datetime.now():%Y-%m-%d %H:%M}')
+    return templates.get_template(template).render(ramp=heat_map(ramp, 1.0), now=f'{datetime.now():%Y-%m-%d %H:%M}',
+                                                   **values)

@@ -20,14 +20,16 @@ class Job:
         threads: CPU threads for it.
         append: keep what the log holds.
         apart: in a group of its own, which Ctrl-C at the terminal does not reach: its owner stops it in good order.
+        folder: where it runs; None: here.
     """
 
-    def __init__(self, command: list[str], log: str | Path, threads: int, append: bool = False, apart: bool = False):
+    def __init__(self, command: list[str], log: str | Path, threads: int, append: bool = False, apart: bool = False,
+                 folder: str | Path | None = None):
         self.log, self.start = Path(log), time.monotonic()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, 'a' if append else 'w', encoding='utf-8') as file:
             self.process = subprocess.Popen(command, env=job_environment(threads), stdout=file,
-                                            stderr=subprocess.STDOUT, start_new_session=apart)
+                                            stderr=subprocess.STDOUT, start_new_session=apart, cwd=folder)
 
     @property
     def status(self) -> int | None:

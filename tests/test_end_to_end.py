@@ -127,10 +127,11 @@ def test_stage2_and_its_test(monkeypatch, world, option_file):
 
 def test_recipes(monkeypatch, world):
     """The recipes as they are but for their length: two generators, and two SR networks on what they draw."""
-    assert RECIPES == ['degradation_deresnet.yml', 'degradation_han.yml', 'mssr.yml', 'perceptual.yml']
+    assert RECIPES == ['adapt.yml', *(f'degradation_{name}.yml' for name in ('deresnet', 'han')), 'mssr.yml',
+                       'perceptual.yml']
     train = [f'datasets:train:dataroot_{role}={world}/{role}' for role in ('gt', 'lq')]
     checkpoints = []
-    for k, option_file in enumerate(RECIPES[:2]):
+    for k, option_file in enumerate(RECIPES[1:3]):
         run(monkeypatch, pipeline.train, world, f'recipes/{option_file}', *train, *short(decay=True)[:1],
             *short(decay=True)[2:], 'datasets:train:gt_size=128')
         experiment = world / 'experiments' / f'recipe_{option_file[:-4]}'
@@ -150,6 +151,24 @@ def test_recipes(monkeypatch, world):
     log = only_log(world / 'experiments' / 'recipe_perceptual')
     assert 'train.find_rate: the rate of optim_g is' in log
     assert all(term in log for term in ('l_pix', 'l_percep', 'l_gan', 'l_d_real'))
+
+    run(monkeypatch, pipeline.train, world, 'recipes/adapt.yml', *train, *short(decay=True)[:1],
+        *short(decay=True)[2:], checkpoints[0], f'network_g:branches:0:pretrained={world}/start.pth',
+        'datasets:train:gt_size=64', 'datasets:train:batch_size_per_gpu=2', 'train:find_rate=false')
+    assert 'l_sup_1' in only_log(world / 'experiments' / 'recipe_adapt')
+
+
+def test_the_start_that_ships(monkeypatch, world):
+    """Both ends, the second from the first."""
+    forced = [f'datasets:train:dataroot_gt={world}/gt', 'datasets:train:gt_size=128',
+              'datasets:train:batch_size_per_gpu=2', *short()[:1], *short()[2:]]
+    run(monkeypatch, pipeline.train, world, 'start/fidelity.yml', *forced)
+    models = world / 'experiments' / 'start_fidelity' / 'models'
+    run(monkeypatch, pipeline.train, world, 'start/perception.yml', *forced, 'network_d:num_feat=4',
+        f'network_g:pretrained={models}/net_g_latest.pth', 'train:net_d_init_iters=1', 'train:scheduler:decay_start=1')
+    log = only_log(world / 'experiments' / 'start_perception')
+    assert all(term in log for term in ('l_pix', 'l_percep', 'l_gan', 'l_d_real'))
+    assert {path.name for path in (ROOT / 'options' / 'start').iterdir()} == {'fidelity.yml', 'perception.yml'}
 
 
 def test_each_kind_of_option_file_is_run():

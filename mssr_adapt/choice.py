@@ -1,0 +1,106 @@
+"""Where the knob stands, and how much of what was learned is added: chosen without pairs."""
+
+from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from mssr_adapt.ends import Weights, make_restorer
+from mssr_adapt.starts import Start
+from mssr_arch.sr_ensemble_arch import SREnsemble
+from mssr_degradation import LearnedDegradation
+from mssr_inference.restorer import Restorer
+from mssr_inference.upscaler import lock_color
+from mssr_metric.noise_level import noise_level
+from mssr_metric.octaves import ContrastReference
+from mssr_metric.photo_sets import LEVELS, Photos, as_8bit
+
+SHARES = (0.15, 0.3, 0.5, 0.8)  # of what was learned, that are tried
+SETTINGS = (0.6, 0.7, 0.8, 0.9)  # of the knob
+STRENGTH = 0.5  # of the learned degradation that results are degraded by again
+
+
+class Figures(NamedTuple):
+    """What can be measured of restored photos without ground truth."""
+
+    cycle: float  #: 8-bit levels: mean difference of the result, degraded again, from the photo
+    detail: float  #: octaves of power beyond that of clean photos of like contrast, in the finest three octaves
+    noise: float  #: 8-bit levels, on flat regions
+
+
+class Tried(NamedTuple):
+    """A share of what was learned and a setting of the knob, and what they give."""
+
+    share: float
+    setting: float
+    figures: Figures
+
+
+class Judge:
+    """Measures restored photos on real LR photos.
+
+    Args:
+        photos: (3, h, w) real LR photos, RGB in [0, 1].
+        degradation: learned from such photos.
+        clean: (3, H, W) clean photos.
+    """
+
+    def __init__(self, photos: Photos, degradation: LearnedDegradation, clean: Photos) -> None:
+        self.photos, self.degradation, self.reference = photos, degradation, ContrastReference(clean)
+
+    @torch.no_grad()
+    def measure(self, restore: Callable[[Tensor], Tensor]) -> Figures:
+        """Figures of what makes HR photos (1, 3, s * h, s * w) of LR photos (1, 3, h, w)."""
+        results = [restore(photo[None]).clamp(0, 1) for photo in self.photos]
+        files = [as_8bit(result[0]) for result in results]
+        return Figures(
+            sum(self._cycle(y, x) for y, x in zip(results, self.photos, strict=True)) / len(results),
+            float(self.reference.excess(files).mean()), noise_level(files))
+
+    def _cycle(self, y: Tensor, x: Tensor) -> float:
+        z = self.degradation.draw_noise(y, torch.Generator().manual_seed(0))
+        again = self.degradation.degrade(y, z, STRENGTH, torch.zeros(1, 1, 1, 1))
+        return (again[0] - x).abs().mean().item() * LEVELS
+
+
+def interpolated(scale: int) -> Callable[[Tensor], Tensor]:
+    """Bicubic interpolation, for comparison."""
+    return lambda lq: interpolate(lq, scale_factor=scale, mode='bicubic')
+
+
+def restoring(restorer: Restorer, setting: float | None = None) -> Callable[[Tensor], Tensor]:
+    """What a restorer does with LR photos (1, 3, h, w), at a setting of its knob (None: its own)."""
+    net = SREnsemble([restorer.options]).eval().requires_grad_(False)
+    net.branches[0].load_state_dict(restorer.at(setting))
+    return lambda lq: lock_color(net(lq), lq, restorer.scale)
+
+
+def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: Callable[[int, int], None]
+           ) -> tuple[Restorer, list[Tried]]:
+    """Try shares and settings on real LR photos, and take those whose results, degraded again, are nearest to them.
+
+    Weights between two networks, or beyond, distort contrast more or less; where they do least, the result fits its
+    photo best. That decides among settings near those that are known to look sharp (:data:`SETTINGS`): fidelity alone
+    would always fit better, and blur.
+
+    Args:
+        start: the start.
+        F: its weights after training on draws.
+        B: after training on bicubic LR; None where the start is one of fidelity.
+        judge: what measures.
+        progress: called with the number of trials done and of all.
+
+    Returns:
+        The restorer, and all that was tried.
+    """
+    tried = []
+    pairs = list(product(SHARES, SETTINGS))
+    for k, (share, setting) in enumerate(pairs):
+        restorer = make_restorer(start, F, B, share, setting)
+        tried.append(Tried(share, setting, judge.measure(restoring(restorer))))
+        progress(k + 1, len(pairs))
+    best = min(tried, key=lambda one: one.figures.cycle)
+    return make_restorer(start, F, B, best.share, best.setting), tried

@@ -1,0 +1,71 @@
+"""A restorer against ground truth, where there are aligned pairs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mssr_adapt.choice import interpolated, restoring
+from mssr_compat.errors import UserError
+from mssr_data.listing import key_of, list_folder
+from mssr_inference.picture_files import read_picture
+from mssr_inference.restorer import Restorer
+from mssr_metric.lpips_metric import calculate_lpips, prepare_lpips
+from mssr_metric.protocols import calculate_psnr_protocol, calculate_ssim_protocol
+
+
+def read_pairs(gt: Path, lq: Path, scale: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Ground truth and LR photos, (H, W, 3) RGB uint8, by equal names without suffix.
+
+    Raises:
+        UserError: a photo has no partner, or the sizes do not fit.
+    """
+    names = [{key_of(image.name): folder / image.name for image in list_folder(str(folder), '--pairs')}
+             for folder in (gt, lq)]
+    alone = sorted(set(names[0]) ^ set(names[1]))
+    if alone:
+        raise UserError(f"--pairs: '{alone[0]}' is not in both folders, '{gt}' and '{lq}'.")
+    pairs = [tuple(read_picture(files[key]).rgb8() for files in names) for key in sorted(names[0])]
+    for key, (truth, photo) in zip(sorted(names[0]), pairs, strict=True):
+        if truth.shape[:2] != tuple(scale * side for side in photo.shape[:2]):
+            raise UserError(f"--pairs: '{key}' has {truth.shape[1]} x {truth.shape[0]} pixels of ground truth and "
+                            f'{photo.shape[1]} x {photo.shape[0]} of LR, but scale is {scale}.')
+    return pairs
+
+
+@torch.no_grad()
+def measure_pairs(restorer: Restorer, gt: Path, lq: Path, settings: Sequence[float]
+                  ) -> tuple[list[str], list[tuple[str, ...]]]:
+    """PSNR and SSIM (protocol ``mssr``), and LPIPS where its weights are there, of interpolation and of settings.
+
+    Returns:
+        The head of a table, and its rows.
+
+    Raises:
+        UserError: as :func:`read_pairs`.
+    """
+    pairs, head = read_pairs(gt, lq, restorer.scale), ['', 'PSNR (dB)', 'SSIM']
+    try:
+        prepare_lpips()
+        head.append('LPIPS')
+    except UserError:
+        pass  # no weights, no column
+    rows = []
+    for name, restore in [('interpolation', interpolated(restorer.scale)),
+                          *((f'perception {setting:g}', restoring(restorer, setting)) for setting in settings)]:
+        figures = []
+        for truth, photo in pairs:
+            x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+            result, wanted = _bgr(restore(x)), np.ascontiguousarray(truth[..., ::-1])
+            row = [calculate_psnr_protocol(result, wanted, 'mssr'), calculate_ssim_protocol(result, wanted, 'mssr')]
+            figures.append(row + ([calculate_lpips(result, wanted)] if 'LPIPS' in head else []))
+        means = np.mean(figures, axis=0)
+        rows.append((name, f'{means[0]:.2f}', *(f'{value:.3f}' for value in means[1:])))
+    return head, rows
+
+
+def _bgr(image: Tensor) -> np.ndarray:
+    pixels = (image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(pixels[..., ::-1])
