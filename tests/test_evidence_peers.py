@@ -3,6 +3,7 @@
 import json
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -62,7 +63,8 @@ def knob(monkeypatch):
 
     def load(path, perception=None, **keywords):
         asked.append(perception)
-        return load_upscaler(path, branch=None if perception is None else 1 + round(perception), **keywords)
+        loaded = load_upscaler(path, branch=None if perception is None else 1 + round(perception), **keywords)
+        return replace(loaded, color_lock=perception is not None)
 
     monkeypatch.setattr(peers, 'load_upscaler', load)
     return asked
@@ -117,6 +119,12 @@ def test_rows_of_files_of_settings_and_of_seeds(world, files, knob, tmp_path, ca
     assert figures['plain'] == {'0': figures['two'][''], '1': figures['one']['']}  # two files: two seeds
     assert figures['knob@0'] == figures['low'] and figures['knob@1'] == figures['high']
     assert figures['knob@0']['']['psnr_mssr'] != figures['knob@1']['']['psnr_mssr'] != figures['one']['']['psnr_mssr']
+
+    hr, lr = (next((world / role).glob('a.*')) for role in ('valid-gt-clean', 'valid-input-noisy'))
+    alone = peers.as_pixels(load_upscaler(one, branch=1).net(peers.read_tensor(lr)[None])[0])  # without the lock
+    assert figures['low']['']['psnr_mssr'][0] == pytest.approx(
+        peers.image_figures(alone, peers.read_rgb(hr), lpips=False)['psnr_mssr'], abs=1e-3)
+    assert abs(figures['low+lock']['']['psnr_mssr'][0] - figures['low']['']['psnr_mssr'][0]) > 0.1
 
     for metric, sign in (('psnr_mssr', 1), ('ssim_mssr', 1), ('lpips', -1), ('octaves', -1)):
         ours, theirs = (np.array(figures[row][''][metric]) for row in ('knob@1+lock', 'two'))

@@ -78,7 +78,7 @@ class Source:
         if loaded.scale != SCALE:
             raise UserError(f'{self.name}: {self.path} enlarges {loaded.scale} times, but the pairs are of factor '
                             f'{SCALE}.')
-        return Upscaler(loaded, torch.device('cpu'))
+        return Upscaler(loaded, torch.device('cpu'), color_lock=False)  # pictures() does it
 
     def pictures(self, lr: Path) -> list[np.ndarray]:
         """The picture of each row, (H, W, 3) RGB uint8."""
