@@ -23,11 +23,15 @@ def pyplot():
     return pyplot
 
 
-def save(figure, path: Path) -> None:
-    """Write the figure in the format that the name ends in, the same bytes each time, and forget it."""
+def save(figure, path: Path, tight: bool = True) -> None:
+    """Write the figure in the format that the name ends in, the same bytes each time, and forget it.
+
+    ``tight`` cuts away what is empty around it; without, the figure has the pixels that it was made with.
+    """
     with replacing(path) as aside:
         kind = path.suffix[1:]
-        figure.savefig(aside, format=kind, bbox_inches='tight', metadata={'Date': None} if kind == 'svg' else None)
+        figure.savefig(aside, format=kind, bbox_inches='tight' if tight else None,
+                       metadata={'Date': None} if kind == 'svg' else None)
     pyplot().close(figure)
 
 

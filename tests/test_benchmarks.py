@@ -71,11 +71,11 @@ def test_precision_curves(tmp_path):
     assert len(list(tmp_path.glob('*.svg'))) == len(rows)
 
 
-def test_the_command_of_the_evidence():
-    """What it does is looked at in test_evidence.py."""
-    result = subprocess.run([sys.executable, '-m', 'benchmarks.evidence', '--help'], cwd=ROOT, capture_output=True,
-                            text=True)
-    assert result.returncode == 0 and 'python -m benchmarks.evidence WORLD' in result.stdout
+def test_the_commands_of_the_evidence():
+    """What they do is looked at in test_evidence.py and test_evidence_peers.py."""
+    for command in ('benchmarks.evidence', 'benchmarks.evidence.peers'):
+        result = subprocess.run([sys.executable, '-m', command, '--help'], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0 and f'python -m {command} WORLD' in result.stdout
 
 
 def test_data_speed():

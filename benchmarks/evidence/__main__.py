@@ -18,6 +18,7 @@ import platform
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -68,12 +69,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns its exit status: 2 for a user's mistake, 130 where it was stopped."""
+    """The command line; returns its exit status."""
+    return guarded(lambda: run(parse(argv), sys.argv[1:] if argv is None else argv))
+
+
+def guarded(command: Callable[[], None]) -> int:
+    """Run a command; returns its exit status: 2 for a user's mistake, 130 where it was stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        args = parse(argv)
         pyplot()  # what is missing is missed at once
-        run(args, sys.argv[1:] if argv is None else argv)
+        command()
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """Restored pictures side by side, of images that are chosen by a rule, and the plot of all rows."""
 
+import math
 from pathlib import Path
 
 import cv2
@@ -43,22 +44,40 @@ def write_pictures(planner: Planner, figures: dict, images: list[str], out: Path
     for name, image in shown.items():
         truth = read_rgb(planner.world.pairs[image][0])
         top, left = busiest(truth, SIDE * SCALE)
-        size = (3.4 * (len(columns) + 1), 4.1)
-        figure, panels = pyplot().subplots(1, len(columns) + 1, figsize=size, layout='constrained')
-        for panel, column in zip(panels, (*columns, None), strict=True):
-            picture, title = truth, 'ground truth\n'
-            if column:
-                seed = min(figures[column])
-                picture = read_rgb(planner.picture(column, seed, image))
-                psnr = figures[column][seed]['psnr_mssr'][images.index(image)]
-                title = f'{CAPTIONS.get(column, ROWS[column].title)}\n{psnr:.2f} dB'
-            panel.imshow(picture[top:top + SIDE * SCALE, left:left + SIDE * SCALE], interpolation='lanczos')
-            panel.set_title(title, loc='left')
-            panel.set_axis_off()
-        figure.suptitle(f'{planner.world.name}, {image} ({name} gain of {row} over bicubic interpolation); '
-                        f'seed {min(figures[row])}')
-        save(figure, out / f'pictures_{name}.png')
+        panels = []
+        for column in columns:
+            seed = min(figures[column])
+            psnr = figures[column][seed]['psnr_mssr'][images.index(image)]
+            panels.append((f'{CAPTIONS.get(column, ROWS[column].title)}\n{psnr:.2f} dB',
+                           read_rgb(planner.picture(column, seed, image))))
+        square = np.s_[top:top + SIDE * SCALE, left:left + SIDE * SCALE]
+        write_strip([(title, picture[square]) for title, picture in (*panels, ('ground truth\n', truth))],
+                    f'{planner.world.name}, {image} ({name} gain of {row} over bicubic interpolation); '
+                    f'seed {min(figures[row])}', out / f'pictures_{name}.png',
+                    zoom=math.ceil(2 * SIDE * SCALE / truth[square].shape[1]))
     return shown
+
+
+def write_strip(panels: list[tuple[str, np.ndarray]], heading: str, path: Path, zoom: int = 1) -> None:
+    """Write pictures of one size, (H, W, 3) RGB uint8, side by side as a PNG, each under its title.
+
+    Args:
+        panels: (title of two lines, picture).
+        heading: one line above all.
+        path: ends in ``.png``.
+        zoom: enlarge by this (Lanczos); 1 keeps every pixel as it is.
+    """
+    gap, above, dpi = 8, 60, 100  # pixels, pixels, and pixels an inch
+    height, width = (zoom * side for side in panels[0][1].shape[:2])
+    whole = len(panels) * (width + gap) + gap, above + height + gap
+    figure = pyplot().figure(figsize=[side / dpi for side in whole], dpi=dpi)
+    figure.text(gap / whole[0], 1 - gap / whole[1], heading, va='top')
+    for k, (title, picture) in enumerate(panels):
+        left = gap + k * (width + gap)
+        figure.figimage(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4) if zoom > 1 else picture,
+                        left, gap)
+        figure.text(left / whole[0], (gap + height + gap / 2) / whole[1], title, va='bottom')
+    save(figure, path, tight=False)
 
 
 def busiest(photo: np.ndarray, side: int) -> tuple[int, int]:

@@ -170,6 +170,6 @@ def _mean(figure: dict, metric: str) -> str:
 
 def signed(found: dict, metric: str) -> str:
     """``+0.310 (+0.120 to +0.500)``"""
-    digits = 3 if metric.startswith('psnr') else 4
+    digits = 4 if metric.startswith(('ssim', 'lpips')) else 3
     mean, low, high = (f'{found[metric][key]:+.{digits}f}' for key in ('mean', 'low', 'high'))
     return f'{mean} ({low} to {high})'

@@ -63,20 +63,32 @@ def read_world(root: Path) -> World:
     if not root.is_dir():
         raise UserError(f"WORLD: there is no folder '{root}'; it must hold {', '.join(ROLES)}.")
     listed = {role: [image.name for image in list_folder(str(root / role), f'WORLD/{role}')] for role in ROLES}
-    hr, lr = ({key_of(name): root / role / name for name in listed[role]} for role in (HR_VALID, LR_VALID))
-    alone = next(({**hr, **lr}[key] for key in (*hr, *lr) if key not in hr or key not in lr), None)
+    pairs = read_pairs(root / HR_VALID, root / LR_VALID, 'WORLD')
+    files = [(role, name, (root / role / name).stat().st_size) for role, names in listed.items() for name in names]
+    digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
+    return World(root, pairs, {role: len(names) for role, names in listed.items()}, digest)
+
+
+def read_pairs(hr_folder: Path, lr_folder: Path, where: str) -> dict[str, tuple[Path, Path]]:
+    """Pairs (HR, LR) by their name without suffix, sorted; ``where`` is what to name in messages.
+
+    Raises:
+        UserError: a folder is missing or empty, or the photos are no pairs of factor 4.
+    """
+    folders = [Path(folder).expanduser().resolve() for folder in (hr_folder, lr_folder)]
+    hr, lr = ({key_of(image.name): folder / image.name for image in list_folder(str(folder), f'{where}/{folder.name}')}
+              for folder in folders)
+    alone = next((key for key in (*hr, *lr) if key not in hr or key not in lr), None)
     if alone:
-        raise UserError(f"WORLD: '{alone}' has no partner of the same name in "
-                        f'{LR_VALID if HR_VALID in alone.parts else HR_VALID}.')
+        path, other = (hr[alone], folders[1]) if alone in hr else (lr[alone], folders[0])
+        raise UserError(f"{where}: '{path}' has no partner of the same name in {other.name}.")
     pairs = {key: (hr[key], lr[key]) for key in hr}
     for paths in pairs.values():
         sizes = [read_rgb(path).shape[:2] for path in paths]
         if sizes[0] != tuple(SCALE * side for side in sizes[1]):
-            raise UserError(f"WORLD: '{paths[0]}' is {sizes[0][1]}x{sizes[0][0]} pixels and '{paths[1]}' is "
+            raise UserError(f"{where}: '{paths[0]}' is {sizes[0][1]}x{sizes[0][0]} pixels and '{paths[1]}' is "
                             f'{sizes[1][1]}x{sizes[1][0]}, but HR must be {SCALE} times LR.')
-    files = [(role, name, (root / role / name).stat().st_size) for role, names in listed.items() for name in names]
-    digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
-    return World(root, pairs, {role: len(names) for role, names in listed.items()}, digest)
+    return pairs
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -96,10 +108,14 @@ def read_tensor(path: Path) -> torch.Tensor:
     return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).float() / 255
 
 
+def as_pixels(image: torch.Tensor) -> np.ndarray:
+    """(3, H, W) RGB in [0, 1], clamped, to (H, W, 3) uint8."""
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
 def write_rgb(path: Path, image: torch.Tensor) -> None:
     """(3, H, W) RGB in [0, 1], as an 8-bit PNG."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    write_whole(path, cv2.imencode('.png', np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes())
+    write_whole(path, cv2.imencode('.png', np.ascontiguousarray(as_pixels(image)[..., ::-1]))[1].tobytes())
 
 
 def split_photos(names: list[str]) -> dict[str, list[str]]:
