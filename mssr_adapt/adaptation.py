@@ -1,7 +1,6 @@
 """Two folders in, restored photos out: all parts in order, each once, whatever interrupts them."""
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -62,7 +61,7 @@ class Request:
     scale: int = 4
     device: str = 'auto'
     pairs: tuple[Path, Path] | None = None  #: folders of ground truth and of LR photos to measure on
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    threads: int = field(default_factory=torch.get_num_threads)  #: of this process and of what it starts
 
     def digest(self) -> dict[str, Any]:
         """What must be the same where an adaptation goes on."""
@@ -89,7 +88,8 @@ class Adaptation:
         self.say = say
         self.request, self.out, self.work = request, request.out, request.out / 'work'
         self.record_file = self.work / 'adaptation.json'
-        self.record = {'request': plain(request.digest()), 'seconds': 0.0, 'done': []}
+        self.record = {'request': plain(request.digest()), 'seconds': 0.0, 'done': [],
+                       'failures': []}
         if self.record_file.is_file():
             record = json.loads(self.record_file.read_text())
             if record['request'] != self.record['request']:
@@ -181,7 +181,7 @@ class Adaptation:
                                      for logs in (generator, learning)]
             self.record['forward'] = self._seconds_per_pixel(start)
             others = self.seconds + self._choosing() + self._restoring() + 5
-            self.record['lengths'] = fitting(recipe, tuple(self.record['speeds']), others, self.request.minutes)
+            self.record['lengths'] = list(fitting(recipe, tuple(self.record['speeds']), others, self.request.minutes))
             shutil.rmtree(self.work / 'experiments', ignore_errors=True)
             for file in files.folder.glob('trial_*.yml'):
                 file.unlink()
@@ -208,12 +208,12 @@ class Adaptation:
         degradation.noise = matched_shares(degradation, read_hr(sets, degradation.scale), read_real(sets))
         degradation.save(self.degradation_file)
         self.bar.leave()
-        self._done('degradation')
         if self.request.minutes is not None:  # what stage 1 took more or less, stage 2 takes less or more
             left = 60 * self.request.minutes - self.seconds - self._choosing() - self._restoring() - 5
             planned = self.record['lengths'][1]
             fits = round(left / self.record['speeds'][1]) - SEARCH
             self.record['lengths'][1] = min(max(fits, planned // 3, 10), 3 * planned)
+        self._done('degradation')
 
     def _learn_restoring(self, files: OptionFiles, start: Start) -> None:
         """Stage 2: on draws and, where the start is one of perception alone, on bicubic LR at the same rate."""
@@ -235,7 +235,6 @@ class Adaptation:
         F = self._learned('on_draws')
         B = self._learned('on_bicubic') if self._trainings(start) == 2 else None
         judge = Judge(self._crops(real), LearnedDegradation.load(self.degradation_file), clean.photos)
-        torch.set_num_threads(self.request.threads)
         restorer, tried = choose(start, F, B, judge, lambda done, total: self.bar.at(done / total))
         if self.request.perception is not None:
             restorer.setting = self.request.perception
@@ -338,7 +337,6 @@ class Adaptation:
     def _seconds_per_pixel(self, start: Start) -> float:
         """Of an LR photo that the start enlarges."""
         net = SREnsemble([start.options]).eval().requires_grad_(False)
-        torch.set_num_threads(self.request.threads)
         x, times = torch.rand(1, 3, SIDE, SIDE), []
         for _ in range(3):
             begun = time.monotonic()
