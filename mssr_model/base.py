@@ -69,6 +69,8 @@ class TrainingBase:
         net = self.acceleration.prepare(net)
         if not self.opt['dist']:
             return super().model_to_device(net)
+        for buffer in net.buffers():  # once: those of spectral norms are drawn, and it sends weights alone
+            torch.distributed.broadcast(buffer, 0)
         return DistributedDataParallel(
             net, device_ids=[torch.cuda.current_device()] if on_gpu else None, broadcast_buffers=False,
             find_unused_parameters=self.opt.get('find_unused_parameters', False))
