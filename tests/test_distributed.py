@@ -85,7 +85,8 @@ def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, worl
     assert names == sorted(os.listdir(tmp_path / 'gradients of two')) and len(names) >= 4
     for name in names:
         one, two = (load(tmp_path / f'gradients of {number}' / name) for number in ('one', 'two'))
-        limit = 1e-5 * max(gradient.abs().max().item() for gradient in one)
+        # What D learns from real and from restored photos nearly cancels at its start, and rounding remains.
+        limit = (5e-5 if case.endswith('D') else 1e-5) * max(gradient.abs().max().item() for gradient in one)
         assert limit > 0
         for a, b in zip(one, two, strict=True):
             torch.testing.assert_close(b, a, rtol=0, atol=limit, msg=lambda m, name=name: f'{name}: {m}')
