@@ -33,6 +33,7 @@ setup(
         'pydantic>=2.8',
         'spandrel>=0.4',
         'safetensors>=0.4',
+        'schedulefree>=1.4',
         'tifffile>=2023.2',
         'jinja2>=3.0',  # torch brings it
     ],

@@ -102,7 +102,7 @@ class Acceleration:
 
     def optimizer_keywords(self, kind: str) -> dict[str, bool]:
         """What an optimizer of this ``kind`` is built with, beside its options."""
-        return {'fused': True} if kind == 'Adam' and self.switches['fused_adam'] else {}
+        return {'fused': True} if kind in ('Adam', 'AdamW') and self.switches['fused_adam'] else {}
 
 
 def lay_out_as_weights(optimizer):

@@ -12,6 +12,7 @@ from mssr_compat.provenance import note_start
 from mssr_model.acceleration import Acceleration, lay_out_as_weights
 from mssr_model.checkpoints import Checkpoints
 from mssr_model.lr_schedule import LinearDecayLR
+from mssr_model.optimizers import averaged, build_other
 from mssr_model.start import Start
 from mssr_model.stepping import Steps
 from mssr_monitor.validation import Validator
@@ -68,6 +69,8 @@ class TrainingBase:
         net = self.acceleration.prepare(net)
         if not self.opt['dist']:
             return super().model_to_device(net)
+        for buffer in net.buffers():  # once: those of spectral norms are drawn, and it sends weights alone
+            torch.distributed.broadcast(buffer, 0)
         return DistributedDataParallel(
             net, device_ids=[torch.cuda.current_device()] if on_gpu else None, broadcast_buffers=False,
             find_unused_parameters=self.opt.get('find_unused_parameters', False))
@@ -101,9 +104,10 @@ class TrainingBase:
         return optimizer
 
     def get_optimizer(self, optim_type, params, lr, **kwargs):
-        """As BasicSR's, as ``performance:`` wants it; its momenta follow their weights' memory format."""
+        """As BasicSR's, or another, as ``performance:`` wants it; its momenta follow their weights' memory format."""
         kwargs = {**self.acceleration.optimizer_keywords(optim_type), **kwargs}
-        optimizer = super().get_optimizer(optim_type, params, lr, **kwargs)
+        optimizer = build_other(optim_type, params, lr, **kwargs) or \
+            super().get_optimizer(optim_type, params, lr, **kwargs)
         optimizer.register_load_state_dict_post_hook(lay_out_as_weights)
         return optimizer
 
@@ -160,7 +164,8 @@ class TrainingBase:
 
     def validation(self, dataloader, current_iter, tb_logger, save_img=False):
         """As BasicSR, without repeating the last validation under an iteration that never ran."""
-        self.validator.validate(super().validation, dataloader, current_iter, tb_logger, save_img)
+        with averaged(self.optimizers):
+            self.validator.validate(super().validation, dataloader, current_iter, tb_logger, save_img)
 
     def dist_validation(self, dataloader, current_iter, tb_logger, save_img):
         """All processes validate; BasicSR lets all but one wait."""
@@ -184,14 +189,16 @@ class TrainingBase:
         Raises:
             SaveError: in all processes, where the first one cannot write. The set before is as it was.
         """
-        self.checkpoints.save(super().save, epoch, current_iter)
+        with averaged(self.optimizers) as trained:
+            self.checkpoints.save(super().save, epoch, current_iter, trained)
 
     def save_best(self):
         """Keep the network as ``net_g_best.pth``."""
         nets, keys = [self.net_g], ['params']
         if self.ema_decay > 0:
             nets, keys = [*nets, self.net_g_ema], [*keys, 'params_ema']
-        self.save_network(nets, 'net_g', 'best', param_key=keys)
+        with averaged(self.optimizers):
+            self.save_network(nets, 'net_g', 'best', param_key=keys)
 
     def save_network(self, net, net_label, current_iter, param_key='params'):
         """As BasicSR's, with the network's options, so that the file can be used without an option file."""

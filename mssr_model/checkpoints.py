@@ -16,11 +16,13 @@ from mssr_compat.errors import UserError
 from mssr_compat.files import plain, remove_asides
 from mssr_compat.provenance import STARTED_FROM
 from mssr_compat.random_state import get_random_state, set_random_state
+from mssr_model.optimizers import put_back, schedule_free
 
 # What a state with something else in it than was saved there may raise.
 _MISFITS = (UserError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 # Of a parameter group: what is no choice of the user's, or moves.
-_NOT_OPTIONS = ('params', 'lr', 'fused', 'foreach', 'capturable', 'differentiable')
+_NOT_OPTIONS = ('params', 'lr', 'fused', 'foreach', 'capturable', 'differentiable', 'k', 'train_mode', 'weight_sum',
+                'lr_max', 'scheduled_lr')
 _MOVES = ('last_epoch', 'base_lrs')  # of a schedule; base_lrs are initial_lr again
 
 
@@ -38,7 +40,7 @@ class Checkpoints:
         self.model = model
         self.saved_iter = None  # of the newest set
         self.before = None  # what belongs to the end of the iteration before the current one
-        self.files, self.processes = {}, []  # of the set that is being written
+        self.files, self.processes, self.trained = {}, [], []  # of the set that is being written
 
     # --- the state ------------------------------------------------------------------------------------------------
 
@@ -86,6 +88,8 @@ class Checkpoints:
         model.best_metric_results = state.get('best_metric_results', model.best_metric_results)
         model.validator.validated = state.get('validated', {})
         model.steps.guard.in_a_row = state.get('in_a_row', 0)
+        for optimizer, weights in zip(schedule_free(model.optimizers), state.get('trained', ()), strict=True):
+            put_back(optimizer, weights)
         if state.get('scaler') and model.steps.scaler.is_enabled():
             model.steps.scaler.load_state_dict(state['scaler'])
         processes = state.get('processes', [])
@@ -100,12 +104,12 @@ class Checkpoints:
 
     # --- saving ---------------------------------------------------------------------------------------------------
 
-    def save(self, write: Callable[[int, int], None], epoch: int, current_iter: int) -> None:
+    def save(self, write: Callable[[int, int], None], epoch: int, current_iter: int, trained: list = ()) -> None:
         """Save a set; see ``TrainingBase.save``. ``write`` is BasicSR's, which calls :meth:`save_network` for each
-        network and then :meth:`save_state`."""
+        network and then :meth:`save_state`; ``trained`` is what :func:`mssr_model.optimizers.averaged` gives."""
         own, complaint = self.own_state(), None
         own['losses'] = {name: loss.cpu() for name, loss in own['losses'].items()}
-        self.files, self.processes = {}, gathered(own)
+        self.files, self.processes, self.trained = {}, gathered(own), trained
         if world()[0] == 0:
             try:
                 remove_asides(*(self.model.opt['path'][name] for name in ('models', 'training_states')))
@@ -150,6 +154,7 @@ class Checkpoints:
             'best_metric_results': plain(model.best_metric_results),
             'validated': dict(model.validator.validated),
             'in_a_row': model.steps.guard.in_a_row,
+            **({'trained': self.trained} if self.trained else {}),
             **model.start.state(),
             'files': self.files,
         })
@@ -202,6 +207,8 @@ def check_fit(optimizers: list[Optimizer], schedulers: list[LRScheduler], state:
             raise UserError(f'its optimizer moves {sum(theirs)} tensors in {len(theirs)} groups and this training\'s '
                             f'{sum(own)} in {len(own)}: it is of other networks')
         for group, other in zip(optimizer.param_groups, saved['param_groups'], strict=True):
+            if ('train_mode' in group) != ('train_mode' in other):
+                raise UserError('AdamWScheduleFree and another optimizer cannot go on from each other')
             for p, number in zip(group['params'], other['params'], strict=True):
                 for moment in saved['state'].get(number, {}).values():
                     if moment.dim() and moment.shape != p.shape:

@@ -19,6 +19,7 @@ from mssr_compat.random_state import kept_random_state
 from mssr_data.photo_pool import read_photos
 from mssr_data.sampler import IterationSampler
 from mssr_model.guard import Guard, NonFiniteError
+from mssr_model.optimizers import averaged, schedule_free
 
 RUNGS, STEPS = 8, 20  # rates that are tried, each half of the one before, and training steps at each
 HELD, PHOTOS = 4, 16  # batches on which the loss is measured, and real LR photos on which outputs are compared
@@ -121,7 +122,8 @@ class Start:
 
     def look(self) -> Tensor:
         """What the network that is validated makes of the photos now."""
-        return outputs_of(self.model.get_bare_model(self.model.shown_net()), self.photos).half().cpu()
+        with averaged(self.model.optimizers):
+            return outputs_of(self.model.get_bare_model(self.model.shown_net()), self.photos).half().cpu()
 
     def left(self, iteration: int) -> str | None:
         """Why training ends after ``iteration``, in a sentence, or None; then the networks are the best so far."""
@@ -136,8 +138,10 @@ class Start:
             if world()[0] == 0 and not model.validator.select:
                 model.save_best()
             return None
-        averaged = [(model.net_g_ema, 'params_ema')] if model.ema_decay > 0 else []
-        for net, key in [(model.net_g, 'params'), *averaged]:
+        for optimizer in schedule_free(model.optimizers):  # nothing is trained any more
+            optimizer.eval()
+        ema = [(model.net_g_ema, 'params_ema')] if model.ema_decay > 0 else []
+        for net, key in [(model.net_g, 'params'), *ema]:
             load_into(model.get_bare_model(net), read_weights(self.best_file, param_key=key), self.best_file)
         best = 'the best by val.select' if model.validator.select else f'that of iteration {self.best_iter}'
         return (f'Training ends after iteration {iteration}, with the best network so far, {best}, as '
@@ -197,8 +201,9 @@ def find_rate(model, loader: DataLoader, photos: Tensor, bound: float) -> float:
                 for iteration, data in enumerate(batches, start=1):
                     model.feed_data(data)
                     model.optimize_parameters(iteration)
-                after = held_loss(model, held, seed)
-                moved = from_first(distance(outputs_of(net, photos), outputs))
+                with averaged(model.optimizers):
+                    after = held_loss(model, held, seed)
+                    moved = from_first(distance(outputs_of(net, photos), outputs))
             except NonFiniteError:
                 pass  # of either: nan
             tried.append(f'{rate:.3g}: {after:.4g}, {moved:.4f}')

@@ -37,6 +37,7 @@ _HINTS = {
 _NUMBERED = ('network', 'optim', 'pretrain_network', 'param_key', 'strict_load')  # network_g, network_d, ...
 # In BasicSR's option files of models and data sets that do not read them.
 _STOCK = {'net_d_iters', 'net_d_init_iters', 'gt_size', 'use_hflip', 'use_rot', 'filename_tmpl', 'mean', 'std'}
+_OURS = ('LinearDecayLR', 'AdamW', 'AdamWScheduleFree')  # which BasicSR's own models do not know
 _PHASES = {True: ('train', 'val'), False: ('test', 'val')}
 
 
@@ -144,7 +145,7 @@ class Checker:
             replaced = self.cls is None or getattr(self.cls, method, None) is not getattr(BaseModel, method)
             if replaced and self.cls is not None and not components.is_own(self.cls):
                 return  # another package's model may know more
-            known = {key: model for key, model in part.models.items() if replaced or key != 'LinearDecayLR'}
+            known = {key: model for key, model in part.models.items() if replaced or key not in _OURS}
             what, model = f'{kind} that this model can use', known.get(str(name))
         if 'type' not in value:
             self.report.add(path, f'type is missing: the name of a {what}')

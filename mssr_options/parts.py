@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from mssr_options import fields as f
 from mssr_options.fields import IN_TRAINING, Section, about
 
@@ -66,14 +68,49 @@ class Adam(Section):
     amsgrad: bool = about('Divide by the largest running mean of squares so far.', False)
 
 
-class NoiseAdam(Adam):
-    """Adam of a degradation network."""
+class AdamW(Adam):
+    """Adam whose decay of the weights is apart from their gradients; for the models of this project."""
+
+    weight_decay: f.Number = about('Decay of the weights, times lr.', 0.01)
+
+
+class AdamWScheduleFree(Section):
+    """AdamW that averages all steps in place of a schedule (keep the rate constant), of package schedulefree."""
+
+    type: f.Text
+    lr: f.Number = about('Learning rate.')
+    betas: list[Annotated[f.Decay, Field(gt=0)]] = about(
+        'Weight of the average where gradients are taken; decay of the mean of squares.', [0.9, 0.999], min_length=2,
+        max_length=2)
+    weight_decay: f.Number = about('Decay of the weights, times lr.', 0)
+    eps: f.Positive = about("Adam's epsilon.", 1e-8)
+    warmup_steps: f.Whole = about('Steps of linear warm-up.', 0)
+    r: f.Number = about('Step k counts k^r in the average.', 0)
+    weight_lr_power: f.Number = about('And lr to this power, the highest so far.', 2)
+
+
+class Noisy(Section):
+    """What a degradation network's optimizer takes beside its own keywords."""
 
     noise_lr: f.Number = about('Learning rate of the noise weights, unless it is lr.', None)
 
 
-Optimizer = Annotated[dict, f.ByType('optimizer', {'Adam': Adam})]
-NoiseOptimizer = Annotated[dict, f.ByType('optimizer of a generator', {'Adam': NoiseAdam})]
+class NoiseAdam(Adam, Noisy):
+    """Adam of a degradation network."""
+
+
+class NoiseAdamW(AdamW, Noisy):
+    """AdamW of a degradation network."""
+
+
+class NoiseScheduleFree(AdamWScheduleFree, Noisy):
+    """AdamWScheduleFree of a degradation network."""
+
+
+OPTIMIZERS = {'Adam': Adam, 'AdamW': AdamW, 'AdamWScheduleFree': AdamWScheduleFree}
+NOISE_OPTIMIZERS = {'Adam': NoiseAdam, 'AdamW': NoiseAdamW, 'AdamWScheduleFree': NoiseScheduleFree}
+Optimizer = Annotated[dict, f.ByType('optimizer', OPTIMIZERS)]
+NoiseOptimizer = Annotated[dict, f.ByType('optimizer of a generator', NOISE_OPTIMIZERS)]
 
 
 class IoBackend(Section):

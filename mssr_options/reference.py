@@ -16,7 +16,7 @@ from mssr_options.schema import MODELS, Options
 SCHEMA, DOCUMENT = Path('options/schema.json'), Path('docs/options.md')
 BEGIN, END = '<!-- begin of the generated tables -->', '<!-- end of the generated tables -->'
 _COMPONENTS = {'network': parts.Weights, 'loss': Section, 'metric': parts.Direction}
-_OPTIMIZERS = {'optimizer': {'Adam': parts.Adam}, 'optimizer of a generator': {'Adam': parts.NoiseAdam}}
+_OPTIMIZERS = {'optimizer': parts.OPTIMIZERS, 'optimizer of a generator': parts.NOISE_OPTIMIZERS}
 
 
 def schema_text() -> str:
@@ -53,7 +53,7 @@ def _own(kind: str) -> list[str]:
 
 def tables() -> str:
     """All tables, as Markdown."""
-    optimizers = {'train.optim_d': parts.Adam, 'train.optim_g of stage 1': parts.NoiseAdam}
+    optimizers = {**parts.OPTIMIZERS, 'train.optim_g of stage 1': parts.Noisy}
     texts = []
     for title, models in (('{}', {'others': Options, **MODELS}),
                           ('datasets.NAME.{}', {'others': parts.DataSet, **parts.DATASETS}),

@@ -142,6 +142,11 @@ class Rules:
                 self.add((*path, 'periods'), f'end after {sum(schedule["periods"])} iterations, but train.total_iter '
                          f'is {total}')
 
+    def rule_averages(self):
+        """A schedule-free optimizer averages its steps itself."""
+        if self.get('train', 'optim_g', 'type') == 'AdamWScheduleFree' and self.get('train', 'ema_decay'):
+            self.add(('train', 'ema_decay'), 'must be 0 with AdamWScheduleFree, which averages all steps itself')
+
     def rule_roots(self):
         """LMDBs end in .lmdb and are not read as folders; clean and real photos are not in the same one."""
         for _, path, options in self.datasets():

@@ -26,6 +26,7 @@ from resume_tools import (
 pytestmark = pytest.mark.slow
 
 MSE = {'type': 'MSELoss', 'loss_weight': 1.0}
+GAN = {'type': 'GANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.1}
 
 # Gradients are kept instead of applied, so that all steps are taken at the same weights; noise is made of the photo.
 KEEP_GRADIENTS = """
@@ -57,7 +58,7 @@ def run(root, opt, *flags, processes=0, kept=None, **kwargs):
     return subprocess.run(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
 
 
-@pytest.mark.parametrize('case', ['stage1', 'relativistic', 'stage2', 'stage2 in parts'])
+@pytest.mark.parametrize('case', ['stage1', 'relativistic', 'stage2', 'stage2 in parts', 'stage2 with D'])
 def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, world, case):
     """Gradients agree within 1e-5 of the network's largest, in fp32; metrics of the shared validation too.
 
@@ -67,6 +68,9 @@ def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, worl
     opt = options(world, stage, total=3, datasets__train__batch_size_per_gpu=4, val__val_freq=2)
     if stage == 'stage2':
         opt['train'] |= {'pixel_opt': MSE, 'collab_opt': MSE, 'adapt_opt': MSE}
+        if case.endswith('D'):
+            opt['train'] |= {'gan_opt': GAN, 'optim_d': opt['train']['optim_g']}
+            opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
     else:
         opt['train']['relativistic'] = case == 'relativistic'
     whole = run(tmp_path / 'one', opt, before=KEEP_GRADIENTS, kept=tmp_path / 'gradients of one')
@@ -81,7 +85,8 @@ def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, worl
     assert names == sorted(os.listdir(tmp_path / 'gradients of two')) and len(names) >= 4
     for name in names:
         one, two = (load(tmp_path / f'gradients of {number}' / name) for number in ('one', 'two'))
-        limit = 1e-5 * max(gradient.abs().max().item() for gradient in one)
+        # What D learns from real and from restored photos nearly cancels at its start, and rounding remains.
+        limit = (5e-5 if case.endswith('D') else 1e-5) * max(gradient.abs().max().item() for gradient in one)
         assert limit > 0
         for a, b in zip(one, two, strict=True):
             torch.testing.assert_close(b, a, rtol=0, atol=limit, msg=lambda m, name=name: f'{name}: {m}')
@@ -94,6 +99,18 @@ def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, worl
     for iteration in (1, 2, 3):
         figures = [[float(x) for x in re.findall(r': (\S+)', log[iteration])] for log in logs]
         assert figures[1] == pytest.approx(figures[0], rel=2e-4)  # printed with five digits
+
+
+def test_two_processes_find_one_rate_and_end_together(tmp_path, world):
+    """The second run's first look is beyond the bound."""
+    opt = options(world, 'stage2', total=4, val__val_freq=4, logger__save_checkpoint_freq=2)
+    opt['train'] |= {'find_rate': True, 'stay_near': 0.5}
+    end = run(tmp_path, opt, processes=2)
+    assert end.returncode == 0, end.stdout
+    assert end.stdout.count('train.find_rate: the rate of optim_g is') == 1
+    opt['train'] |= {'find_rate': False, 'stay_near': 1e-6}
+    end = run(tmp_path, opt, '--auto_resume', processes=2)
+    assert end.returncode == 0 and end.stdout.count('Training ends after iteration 4') == 1, end.stdout
 
 
 def test_one_process_s_nan_is_skipped_by_all(tmp_path, world):
