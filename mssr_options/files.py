@@ -6,8 +6,10 @@ from os import path as osp
 import torch
 
 from mssr_compat.checkpoint_names import find_checkpoint
-from mssr_data.decoding import IMAGE_SUFFIXES
-from mssr_options.reader import KeyPath, Source, source_of
+from mssr_compat.errors import UserError
+from mssr_data.listing import list_folder, list_meta_info
+from mssr_data.lmdb_store import open_lmdb
+from mssr_options.reader import KeyPath, Source, dotted, source_of
 from mssr_options.report import Report
 
 
@@ -60,22 +62,15 @@ class _Files:
 
     def data_root(self, path: KeyPath, value: str, is_lmdb: bool):
         """A folder with an image somewhere below it, or an LMDB."""
-        folder, what = osp.abspath(osp.expanduser(value)), 'LMDB' if is_lmdb else 'folder'
-        if not osp.isdir(folder):
-            wrong = f"'{folder}' is a file, not a {what}" if osp.exists(folder) else (
-                f"the {what} '{folder}' does not exist")
-            self.report.add(path, wrong)
-        elif is_lmdb:
-            for part in ('data.mdb', 'meta_info.txt'):
-                file = osp.join(folder, part)
-                if not osp.isfile(file) or not osp.getsize(file):
-                    self.report.add(path, f"'{folder}' is no complete LMDB: {part} is missing or empty")
-                    return
-        else:
-            image, other = _first_image(folder)
-            if image is None:
-                holds = f"holds no image, but files such as '{other}'" if other else 'is empty'
-                self.report.add(path, f"the folder '{folder}' {holds}; images end in {', '.join(IMAGE_SUFFIXES)}")
+        folder, key = osp.abspath(osp.expanduser(value)), dotted(path)
+        try:
+            if is_lmdb:
+                open_lmdb(folder, key)
+                list_meta_info(osp.join(folder, 'meta_info.txt'), key)
+            else:
+                list_folder(folder, key)
+        except UserError as error:
+            self.report.add(path, str(error).removeprefix(f'{key}: ').removesuffix('.'))
 
     def file(self, path: KeyPath, value: str):
         """A file that is not empty."""
@@ -110,18 +105,3 @@ class _Files:
                                                                'training_states')
         found = osp.isdir(states) and any(name.endswith('.state') for name in os.listdir(states))
         return bool(self.paths.get('resume_state')) or bool(self.opt.get('auto_resume') and found)
-
-
-def _first_image(folder: str) -> tuple[str | None, str | None]:
-    """Some image below a folder and, if there is none, some other file."""
-    other, seen = None, set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        if osp.realpath(root) in seen:  # a link that leads back up
-            folders.clear()
-            continue
-        seen.add(osp.realpath(root))
-        for name in names:
-            if name.lower().endswith(IMAGE_SUFFIXES):
-                return name, None
-            other = other if other or name.startswith('.') else name
-    return None, other

@@ -70,7 +70,7 @@ def test_a_folder_of_text_files(world):
     (world / 'texts' / 'deep' / 'readme.txt').write_text('x')
     opt = stage_1()
     put(opt, 'datasets.train.dataroot_lq', 'texts')
-    assert "holds no image, but files such as 'readme.txt'" in error_of(opt)
+    assert "has no image among its 1 files (such as 'deep/readme.txt')" in error_of(opt)
     write_folder(world / 'texts' / 'deeper' / 'still', 1, 8, 8)
     check_files(opt)
 
@@ -91,11 +91,11 @@ def test_lmdbs(world):
     train |= {'io_backend': {'type': 'lmdb'}, 'dataroot_gt': 'clean.lmdb', 'dataroot_lq': 'real.lmdb'}
     check_files(opt)
     (world / 'real.lmdb' / 'meta_info.txt').write_text('')
-    assert 'meta_info.txt is missing or empty' in error_of(opt)
+    assert "meta_info.txt' is empty" in error_of(opt)
     (world / 'real.lmdb' / 'data.mdb').unlink()
-    assert 'data.mdb is missing or empty' in error_of(opt)
+    assert 'it has no data.mdb' in error_of(opt)
     put(opt, 'datasets.train.dataroot_lq', 'other.lmdb')
-    assert 'the LMDB' in error_of(opt)
+    assert 'other.lmdb' in error_of(opt)
 
 
 def test_what_stage_2_lacks(world):
