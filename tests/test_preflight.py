@@ -244,7 +244,7 @@ def test_help(world, capsys, monkeypatch, pipeline):
     ('force', 'expected'),
     [
         ('train:total_itr=7', "train.total_itr: no such option; did you mean 'total_iter'?"),
-        ('datasets:train:dataroot_gt=nowhere', 'datasets.train.dataroot_gt: the folder'),
+        ('datasets:train:dataroot_gt=nowhere', "datasets.train.dataroot_gt: '"),
         ('datasets:val:dataroot_gt=clean', 'datasets.val: the images cannot be paired'),
         ('name', '--force_yml name: it must read key=value'),
     ],
