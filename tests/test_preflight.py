@@ -64,8 +64,8 @@ def test_report_of_stage_1(world, capsys):
         'DegradationGANModel', 'on the CPU', 'clean HR photos: 3 images', 'real LR photos: 5 images', 'p000.png',
         'width x height, smallest 80x70', 'largest 80x72', 'modes: RGB 3', 'pairs: 2; HR = 4 x LR in 2 of 2',
         'random weights', 'net_g: DeResnet', 'net_d: WaveletDiscriminator, 1,039,105 parameters',
-        'gt (1, 3, 64, 64), lq (1, 3, 16, 16)', 'l_g_gan', 'peak memory', '3 iterations an epoch',
-        '100 iterations are 40 epochs', str(world / 'experiments' / 'unit'), 'All is well',
+        'gt (1, 3, 64, 64), lq (1, 3, 16, 16)', 'l_g_gan', 'peak memory', 's an iteration, judged by one',
+        'hours in all', str(world / 'experiments' / 'unit'), 'All is well',
     ):
         assert part in report, part
 
