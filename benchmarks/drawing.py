@@ -33,14 +33,3 @@ def save(figure, path: Path, tight: bool = True) -> None:
         figure.savefig(aside, format=kind, bbox_inches='tight' if tight else None,
                        metadata={'Date': None} if kind == 'svg' else None)
     pyplot().close(figure)
-
-
-def write_chart(path: Path, lines: dict, x_label: str, y_label: str, from_zero: bool = False) -> None:
-    """A chart with a legend. ``lines``: name to points (x, y)."""
-    figure, axes = pyplot().subplots(figsize=(5.2, 3.4))
-    for name, points in lines.items():
-        axes.plot(*zip(*points, strict=True), marker='o', markersize=3, label=name, gid=name)
-    axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, None) if from_zero else None)
-    axes.grid(color='#dddddd')
-    axes.legend()
-    save(figure, path)

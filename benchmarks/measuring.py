@@ -1,7 +1,6 @@
 """What the benchmarks share: the machine in words, clocks, peaks, and running two sides in turn."""
 
 import json
-import math
 import platform
 import statistics
 import sys
@@ -106,14 +105,6 @@ def peak_of_process(*arguments):
     kept = [argument for argument in sys.argv[1:] if argument != '--memory']
     command = [sys.executable, sys.argv[0], *kept, *arguments]
     return int(run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def workers_needed(batch_seconds: float, step_seconds: float, share: float = 0.05) -> int:
-    """The fewest workers with which waiting takes at most ``share`` of an iteration.
-
-    An iteration lasts as long as the slower of the two: the step, or W workers' loading of a batch each, divided by W.
-    """
-    return max(1, math.ceil((1 - share) * batch_seconds / step_seconds))
 
 
 def write(path, header, rows):

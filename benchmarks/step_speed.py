@@ -51,15 +51,12 @@ TINY = {'DegradationHAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1}, 'DeR
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
-def options(option_file, device, smaller, performance, generators=None, checkpoint=False):
+def options(option_file, device, smaller, performance, checkpoint=False):
     """The shipped options, without what has to be downloaded; ``smaller``: type to keywords of smaller networks."""
     opt = read_options(ROOT / 'options' / option_file)
     opt.update(is_train=True, dist=False, rank=0, world_size=1, path={}, val={}, performance=performance)
     opt['num_gpu'] = 0 if device.type == 'cpu' else 1
     opt['train'].pop('perceptual_opt', None)
-    if generators:
-        opt['degradations'] = [copy.deepcopy(opt['degradations'][0]) for _ in range(generators)]
-        opt['network_g']['branches'] = [copy.deepcopy(opt['network_g']['branches'][0]) for _ in range(generators)]
     for network in [opt['network_g'], *opt['network_g'].get('branches', []), *opt.get('degradations', [])]:
         network.pop('checkpoint', None)
         network.update(smaller.get(network['type'], {}))
@@ -120,23 +117,14 @@ def with_allocator(step, keep, device):
     return run if device.type == 'cpu' else step
 
 
-def measure_apart(name, args, **sizes):
-    """As :func:`measure`, in a process of its own."""
-    with multiprocessing.get_context('spawn').Pool(1) as pool:
-        return pool.apply(_prepare_and_measure, (name, args, sizes))
-
-
-def _prepare_and_measure(name, args, sizes):
-    device, _ = prepare(args)
-    return measure(name, args, device, switches(args), **sizes)
-
-
-def measure(name, args, device, performance, size=None, batch=None, generators=None, product_alone=False):
+def measure(name, args):
     """The figures of one setting, as a dict."""
+    device, _ = prepare(args)
+    performance = switches(args)
     option_file, full, small = SETTINGS[name]
     crop, number = (32, 1) if args.tiny else small if args.reduced else full
-    crop, number = size or args.crop or crop, batch or args.batch or number
-    opt = options(option_file, device, TINY if args.tiny else FEWER if args.reduced else {}, performance, generators,
+    crop, number = args.crop or crop, args.batch or number
+    opt = options(option_file, device, TINY if args.tiny else FEWER if args.reduced else {}, performance,
                   args.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         sides = make_sides(opt, crop, number, device, Path(folder))
@@ -145,10 +133,10 @@ def measure(name, args, device, performance, size=None, batch=None, generators=N
             for i in range(2):
                 step(i)
             return resident_peak()
-        steps = [make() for key, make in sides.items() if not ((generators or product_alone) and key == 'published')]
-    (*old, new), peaks, ratios = Meter(device, args.clock).in_turn(steps, args.warmup, args.iterations)
-    row = {'setting': name, 'crop': crop, 'batch': number, 'published': old[0] if old else None, 'product': new,
-           'ratio': ratios[-1], 'images_per_second': number / new, 'peak_bytes': peaks if any(peaks) else None}
+        steps = [make() for make in sides.values()]
+    (old, new), peaks, ratios = Meter(device, args.clock).in_turn(steps, args.warmup, args.iterations)
+    row = {'setting': name, 'crop': crop, 'batch': number, 'published': old, 'product': new, 'ratio': ratios[-1],
+           'images_per_second': number / new, 'peak_bytes': peaks if any(peaks) else None}
     if device.type == 'cuda':
         with FlopCounterMode(display=False) as counter:
             steps[-1](args.warmup + args.iterations)
@@ -159,9 +147,15 @@ def measure(name, args, device, performance, size=None, batch=None, generators=N
     return row
 
 
-def size_arguments(parser, iterations=20):
-    """What decides the sizes and the product's switches."""
-    add_arguments(parser, iterations)
+def switches(args):
+    return {'amp': args.amp, 'compile': args.compile, 'channels_last': not args.contiguous,
+            'keep_memory': not args.return_memory}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--setting', nargs='+', choices=SETTINGS, default=list(SETTINGS))
+    add_arguments(parser, iterations=20)
     parser.add_argument('--reduced', action='store_true', help='smaller networks and batches')
     parser.add_argument('--tiny', action='store_true', help='networks of a few layers, to see that all runs')
     parser.add_argument('--crop', type=int, help='HR crop in pixels')
@@ -171,30 +165,16 @@ def size_arguments(parser, iterations=20):
     parser.add_argument('--contiguous', action='store_true', help='the product without channels_last')
     parser.add_argument('--return-memory', action='store_true', help='the product without keep_memory')
 
-
-def arguments(parser):
-    """The same, and what is measured how."""
-    size_arguments(parser)
     parser.add_argument('--checkpoint', action='store_true',
                         help="the product with network_g.use_checkpoint, where its network has it")
     parser.add_argument('--memory', action='store_true', help='on a CPU: peak memory, in processes of their own')
     parser.add_argument('--only', choices=('published', 'product'), help='a few steps of one side; prints peak bytes')
 
-
-def switches(args):
-    return {'amp': args.amp, 'compile': args.compile, 'channels_last': not args.contiguous,
-            'keep_memory': not args.return_memory}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--setting', nargs='+', choices=SETTINGS, default=list(SETTINGS))
-    arguments(parser)
     args = parser.parse_args()
     device, header = prepare(args)
     performance = switches(args)
     if args.only:
-        print(measure(args.setting[-1], args, device, performance))
+        print(measure(args.setting[-1], args))
         return
     sizes = 'tiny' if args.tiny else 'reduced' if args.reduced else 'published'
     print(f'{header}; {performance}; {sizes} networks')
@@ -202,8 +182,11 @@ def main():
     print('{:12} {:>5} {:>5} {:>12} {:>12} {:>7} {:>9} {:>15} {:>8}'.format(*columns))
     rows = []
     for name in args.setting:
-        apart = device.type == 'cpu' and len(args.setting) > 1
-        row = measure_apart(name, args) if apart else measure(name, args, device, performance)
+        if device.type == 'cpu' and len(args.setting) > 1:
+            with multiprocessing.get_context('spawn').Pool(1) as pool:
+                row = pool.apply(measure, (name, args))
+        else:
+            row = measure(name, args)
         rows.append(row)
         memory = ' / '.join(f'{peak / 2**30:.2f}' for peak in row['peak_bytes'] or ())
         share = f'{row["share_of_matrix_peak"]:.0%}' if 'share_of_matrix_peak' in row else ''

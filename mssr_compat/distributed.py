@@ -102,12 +102,8 @@ def highest(number: int) -> int:
 
 
 def total(numbers: list[float]) -> list[float]:
-    """The sums of ``numbers`` over all processes, in double precision, in all of them."""
-    if world()[1] == 1:
-        return numbers
-    found = torch.tensor(numbers, dtype=torch.float64)
-    dist.all_reduce(found, group=_control)
-    return found.tolist()
+    """The sums of ``numbers`` over all processes, in all of them."""
+    return [sum(column) for column in zip(*gathered(numbers), strict=True)]
 
 
 def gathered(value: Any) -> list[Any]:
@@ -121,8 +117,4 @@ def gathered(value: Any) -> list[Any]:
 
 def from_first(value: Any) -> Any:
     """The ``value`` of process 0, in all of them."""
-    if world()[1] == 1:
-        return value
-    values = [value]
-    dist.broadcast_object_list(values, 0, _control)
-    return values[0]
+    return gathered(value)[0]

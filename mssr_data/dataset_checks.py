@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from os import path as osp
 
 import numpy as np
 
@@ -15,37 +14,6 @@ MAX_HEADERS = 5000
 
 # LR photos may be as large as the HR ones (AIM2019's and NTIRE2020's are): only a clear margin means swapped roles.
 SWAPPED = 1.25
-
-def check_options(opt: dict, roles: dict[str, str]) -> None:
-    """Refuse options that a data set with the photos ``roles`` cannot work with.
-
-    Raises:
-        UserError: names the YAML key and what would be right.
-    """
-    if opt.get('phase', 'train') != 'train':
-        raise UserError(f"datasets.{opt['phase']}.type: {opt.get('type')} is for training; validation uses BasicSR's "
-                        'PairedImageDataset, or SingleImageDataset where there is no ground truth.')
-    for role, photos in roles.items():
-        if not opt.get(f'dataroot_{role}'):
-            raise UserError(f'datasets.train.dataroot_{role} is missing; set it to the folder or LMDB of {photos}.')
-    for key, otherwise in (('gt_size', None), ('scale', None), ('content_match', 1)):
-        value = opt.get(key, otherwise)
-        if type(value) is not int or value < 1:
-            name = key if key == 'scale' else f'datasets.train.{key}'
-            raise UserError(f'{name} is {value!r}; it must be a whole number from 1 up.')
-    if opt['gt_size'] % opt['scale']:
-        near = opt['gt_size'] // opt['scale'] * opt['scale'] or opt['scale']
-        raise UserError(f"datasets.train.gt_size is {opt['gt_size']}, which scale {opt['scale']} does not divide; "
-                        f'{near} would do.')
-    for key in ('use_hflip', 'use_rot', 'allow_larger_lq', 'cache_data'):
-        if not isinstance(opt.get(key, False), bool):
-            raise UserError(f'datasets.train.{key} is {opt[key]!r}; it must be true or false.')
-    if opt.get('on_corrupt', 'stop') not in ('stop', 'skip'):
-        raise UserError(f"datasets.train.on_corrupt is {opt['on_corrupt']!r}; it must be stop or skip.")
-    roots = [opt[f'dataroot_{role}'] for role in roles]
-    if len({osp.realpath(root) for root in roots}) < len(roots):
-        raise UserError(f"datasets.train.dataroot_gt and dataroot_lq are both '{roots[0]}'; the one holds clean HR "
-                        'photos, the other real LR photos of other scenes.')
 
 
 def check_sizes(dataset) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from mssr_compat.errors import UserError
 from mssr_data.crops import flip_and_turn, nearest_contrast, random_crop
-from mssr_data.dataset_checks import check_cache, check_options, check_sizes
+from mssr_data.dataset_checks import check_cache, check_sizes
 from mssr_data.decoding import CorruptImageError, to_rgb8
 from mssr_data.image_source import ImageSource
 from mssr_data.sampler import AUGMENTATION, CONTENT_MATCH, GT_ORDER, SampleIndex, endless_shuffle, raw_numbers
@@ -50,7 +50,6 @@ class CleanImageDataset(Dataset):
 
     def __init__(self, opt: dict):
         super().__init__()
-        check_options(opt, self.roles)
         self.opt = opt
         self.sides = {'gt': opt['gt_size'], 'lq': opt['gt_size'] // opt['scale']}  # of the crops
         self.augment = {'use_hflip': opt.get('use_hflip', True), 'use_rot': opt.get('use_rot', True)}

@@ -11,7 +11,6 @@ from mssr_arch.early_convolution import convolve_early
 from mssr_arch.memory_use import to_channels_last
 from mssr_compat.allocator import keep_freed_memory
 from mssr_compat.errors import UserError
-from mssr_model.bias_apart import put_biases_apart
 
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 SWITCHES = {'channels_last': False, 'fused_adam': True, 'keep_memory': True, 'amp': None, 'compile': False}
@@ -57,8 +56,6 @@ class Acceleration:
             to_channels_last(net)
             if self.device.type == 'cpu':
                 convolve_early(net)
-                if not self.switches['amp']:
-                    put_biases_apart(net)
         mode = self.switches['compile']
         if mode and self.can_compile():
             torch._dynamo.config.suppress_errors = True

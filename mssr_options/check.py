@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any, NamedTuple
 
-from basicsr.models.base_model import BaseModel
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -15,28 +14,14 @@ from mssr_options.report import Report, choices, did_you_mean, nearest, schema_o
 from mssr_options.rules import Rules
 from mssr_options.schema import MODELS, LearnedGANTrain, Options
 
-# What people write, and what it is called here.
-_NAMES = {
-    'use_flip': 'use_hflip', 'batch_size': 'batch_size_per_gpu', 'num_workers': 'num_worker_per_gpu',
-    'n_workers': 'num_worker_per_gpu', 'pretrain_model_g': 'pretrain_network_g', 'strict_load': 'strict_load_g',
-    'pretrain_model_d': 'pretrain_network_d', 'niter': 'train.total_iter', 'lr_g': 'train.optim_g.lr',
-    'lr_d': 'train.optim_d.lr', 'gp_weight': 'train.gp_opt.loss_weight',
-}
-_HINTS = {
-    **{old: f'it is {new}' for old, new in _NAMES.items()},
-    **dict.fromkeys(('lq_size', 'lr_size'), 'the LR crop is gt_size / scale; set gt_size'),
-    'patch_size': 'the HR crop is datasets.train.gt_size',
-    'gpu_ids': 'set num_gpu, and CUDA_VISIBLE_DEVICES in the environment',
-    'epochs': 'training is counted in iterations: train.total_iter',
+# Names that options had before, and one that the published configuration has.
+_GONE = {
     'adapt_weight': 'the published configuration lists it, but nothing ever read it; the weight of adaptation is '
     'train.adapt_ramp and train.adapt_opt.loss_weight',
     'lq_refresh': 'it was removed: generated LR is drawn anew in each iteration, as it was with lq_refresh: 1',
     'paired_augment': 'it was removed: the crops are of different scenes, and are flipped and turned separately',
     'crops_per_image': 'it was removed: each crop is cut from a photo of its own; cache_data keeps small sets decoded',
 }
-_NUMBERED = ('network', 'optim', 'pretrain_network', 'param_key', 'strict_load')  # network_g, network_d, ...
-# In BasicSR's option files of models and data sets that do not read them.
-_STOCK = {'net_d_iters', 'net_d_init_iters', 'gt_size', 'use_hflip', 'use_rot', 'filename_tmpl', 'mean', 'std'}
 _OURS = ('LinearDecayLR', 'AdamW', 'AdamWScheduleFree')  # which BasicSR's own models do not know
 _PHASES = {True: ('train', 'val'), False: ('test', 'val')}
 
@@ -55,7 +40,7 @@ def check_options(opt: dict, source: Source | str | None = None, is_train: bool 
 
     Every key must be one that the model, data set, network, loss, metric, optimizer or schedule named beside it reads;
     every value must be of its kind, and the values must fit each other. Models and data sets of BasicSR and of others
-    may read keys that are not listed here: such keys pass, unless they look like a misspelt or misplaced one.
+    may read keys that are not listed here: such keys pass.
 
     Args:
         opt: options from :func:`mssr_options.reader.read_options`, or any nested dict.
@@ -90,35 +75,32 @@ class Checker:
             self.report.add(('model_type',), f'{show(name)} is no registered model{did_you_mean(name, known)}')
             name = next(iter(nearest(name, known, 1)), None)
         self.cls = components.find('model', name)
-        self.model, named = _reads(name, self.cls, MODELS, Options)
-        self.section((), 'section', opt, self.model, named)
+        self.model = _reads(name, self.cls, MODELS, Options)
+        self.section((), 'section', opt, self.model, str(name) not in MODELS)
         places = [*_dotted_keys(self.model), *(dotted((*v.path, key)) for v in self.visits for key in keys(v.model))]
         for unknown in self.unknown:  # now that it is known where a key may belong
             self.explain(*unknown, list(dict.fromkeys(places)))
 
-    def section(self, path: KeyPath, kind: str, value: dict, model: type[Section], named: frozenset | None) -> None:
-        """Check a section, and those in it.
-
-        Args:
-            path, kind, value, model: as :class:`Visit` has them.
-            named: text in the source of a class that may read more than ``model`` lists; None if the list is complete.
-        """
+    def section(self, path: KeyPath, kind: str, value: dict, model: type[Section], is_open: bool = False) -> None:
+        """Check a section, and those in it; one that ``is_open`` may hold more than its model lists."""
         self.visits.append(Visit(path, kind, value, model))
         fields = keys(model)
         for key, item in value.items():
             here, field = (*path, key), fields.get(key)
             if field is not None and path[:1] == ('datasets',) and not self.is_read(field, path):
                 self.report.add(here, 'is read in datasets.train only, not here; remove it')
-            elif field is not None or key in (named or ()):
-                self.inside(here, item, inner(field) if field is not None else _guess(key), named)
+            elif field is not None:
+                self.inside(here, item, inner(field), is_open)
+            elif is_open:
+                self.inside(here, item, _guess(str(key)), is_open)
             elif model.model_config['extra'] != 'allow':
-                self.unknown.append((here, [*fields], named))
+                self.unknown.append((here, [*fields]))
         try:
             model.model_validate(value)
         except ValidationError as error:
             self.values(path, kind, value, model, error)
 
-    def inside(self, path: KeyPath, item: Any, part: ByType | type[Section] | None, named: frozenset | None) -> None:
+    def inside(self, path: KeyPath, item: Any, part: ByType | type[Section] | None, is_open: bool) -> None:
         """Check the sections that a value holds."""
         if isinstance(part, ByType):
             pairs = enumerate(item) if isinstance(item, list) else (
@@ -127,32 +109,31 @@ class Checker:
                 if isinstance(one, dict):
                     self.by_type(path if name is None else (*path, name), one, part)
         elif part is not None and isinstance(item, dict):
-            self.section(path, 'section', item, part, named)
+            self.section(path, 'section', item, part, is_open)
 
     def by_type(self, path: KeyPath, value: dict, part: ByType) -> None:
         """Check a section whose type says what it holds."""
-        name, kind, model, named = value.get('type'), part.kind.removeprefix('listed '), None, None
+        name, kind, model, is_open = value.get('type'), part.kind.removeprefix('listed '), None, False
         if part.models is None:
             known, target, what = components.names(kind), components.find(kind, name), f'registered {kind}'
             if kind == 'data set':
                 if not self.is_phase(path):
                     return
-                model, named = _reads(name, target, DATASETS, DataSet) if target is not None else (None, None)
+                model, is_open = target and _reads(name, target, DATASETS, DataSet), str(name) not in DATASETS
             elif target is not None:
                 model = components.section_of(target, part.extra)
+        elif self.cls is not None and not components.is_own(self.cls):
+            return  # another package's model may know more
         else:
-            method = 'setup_schedulers' if kind == 'schedule' else 'get_optimizer'
-            replaced = self.cls is None or getattr(self.cls, method, None) is not getattr(BaseModel, method)
-            if replaced and self.cls is not None and not components.is_own(self.cls):
-                return  # another package's model may know more
-            known = {key: model for key, model in part.models.items() if replaced or key not in _OURS}
+            known = {key: model for key, model in part.models.items()
+                     if key not in _OURS or self.model is not Options}
             what, model = f'{kind} that this model can use', known.get(str(name))
         if 'type' not in value:
             self.report.add(path, f'type is missing: the name of a {what}')
         elif model is None:
             self.report.add((*path, 'type'), f'{show(name)} is no {what}{did_you_mean(name, known)}')
         else:
-            self.section(path, kind, value, model, named)
+            self.section(path, kind, value, model, is_open)
 
     def is_phase(self, path: KeyPath) -> bool:
         """Whether there is a data set of that name in training, or in testing; a mistake is noted if not."""
@@ -201,44 +182,35 @@ class Checker:
                     '; quote it' if isinstance(item, (int, float)) and 'text' in words(node) else '')
                 self.report.add(place, f'must be {words(node)}, not {show(item)}{hint}')
 
-    def explain(self, path: KeyPath, siblings: list[str], named: frozenset | None, places: list[str]) -> None:
+    def explain(self, path: KeyPath, siblings: list[str], places: list[str]) -> None:
         """Note a key that nothing reads: misspelt, misplaced, or of another model.
 
         Args:
             path: the key.
             siblings: keys that are read there.
-            named: as :meth:`section` has it; what may be read passes, unless it is surely a mistake.
             places: all keys that these options may hold, dotted.
         """
-        key, cutoff = path[-1], 0.6 if named is None else 0.9
+        key, last = path[-1], {place.rpartition('.')[2] for place in places}
         readers = [name for name, model in MODELS.items() if dotted(path) in _dotted_keys(model)]
-        if named is not None and (key in _STOCK or str(key).rpartition('_')[0] in _NUMBERED and not readers):
-            return
-        last = {place.rpartition('.')[2] for place in places}
-        close, far = nearest(key, [*siblings, *(named or ())], 1, cutoff), nearest(key, last, 1, cutoff)
+        close, far = nearest(key, siblings, 1), nearest(key, last, 1)
         found = [place for place in places if place.rpartition('.')[2] in ([key] if key in last else far)][:3]
         if readers and self.is_known:
             text = f'is read by {", ".join(readers)}, not by {self.opt["model_type"]}; remove it or change model_type'
-        elif key in _HINTS:
-            text = f'no such option; {_HINTS[key]}'
+        elif key in _GONE:
+            text = f'no such option; {_GONE[key]}'
         elif key in last:
             text = f'no such option here; it belongs to {" or ".join(found)}'
         elif close or far:
-            meant = f"'{close[0]}'" if close else " or ".join(found)
-            text = f'no such option; did you mean {meant}?'
-        elif named is None:
-            text = f'no such option; here there are {", ".join(sorted(siblings)) or "none"}'
+            text = f'no such option; did you mean {repr(close[0]) if close else " or ".join(found)}?'
         else:
-            return
+            text = f'no such option; here there are {", ".join(sorted(siblings)) or "none"}'
         self.report.add(path, text)
 
 
-def _reads(name: Any, cls: type | None, table: dict, base: type[Section]) -> tuple[type[Section], frozenset | None]:
-    """What a registered class reads, and what else its source names; None for those whose keys are all listed."""
-    if isinstance(name, str) and name in table:
-        return table[name], None
+def _reads(name: Any, cls: type | None, table: dict, base: type[Section]) -> type[Section]:
+    """What is listed for a registered class or the nearest of its parents."""
     listed = [table[parent.__name__] for parent in getattr(cls, '__mro__', ()) if parent.__name__ in table]
-    return (listed or [base])[0], components.names_in_source(cls) if cls else frozenset()
+    return table[name] if isinstance(name, str) and name in table else (listed or [base])[0]
 
 
 def _guess(key: str) -> ByType | None:

@@ -1,8 +1,6 @@
 """What is registered with BasicSR, by us or by others, and sections made from the signatures of it."""
 
-import ast
 import inspect
-import textwrap
 from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_origin
@@ -53,7 +51,7 @@ def names(kind: str) -> list[str]:
 
 def is_own(target: Callable) -> bool:
     """Whether a class or function is BasicSR's or this project's."""
-    return target.__module__.startswith(('basicsr.', 'mssr_'))
+    return getattr(target, '__module__', '').startswith(('basicsr.', 'mssr_'))
 
 
 @cache
@@ -61,8 +59,8 @@ def keywords(target: Callable) -> tuple[dict[str, inspect.Parameter], bool]:
     """Keyword arguments of a constructor or function that an option file gives.
 
     Returns:
-        Parameters by name, and whether it really takes others: ``**kwargs`` counts only if the code uses it. Where
-        constructors hand it on, the parents' parameters are included.
+        Parameters by name, and whether it takes others; BasicSR's and this project's use no ``**kwargs`` that they
+        take. Where constructors hand it on, the parents' parameters are included.
     """
     found: dict[str, inspect.Parameter] = {}
     is_class = inspect.isclass(target)
@@ -74,18 +72,9 @@ def keywords(target: Callable) -> tuple[dict[str, inspect.Parameter], bool]:
         for parameter in parameters:
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 found.setdefault(parameter.name, parameter)
-        rest = [p.name for p in parameters if p.kind is p.VAR_KEYWORD]
-        nodes = _nodes(function)
-        if not rest or (nodes and not any(isinstance(node, ast.Name) and node.id == rest[0] for node in nodes)):
+        if is_own(function) or not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return found, False
     return found, True
-
-
-@cache
-def names_in_source(cls: type) -> frozenset[str]:
-    """All text in the source of a class and its parents; the keys that it reads are among that."""
-    return frozenset(node.value for parent in cls.__mro__ for node in _nodes(parent)
-                     if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 @cache
@@ -128,12 +117,3 @@ def _annotation(parameter: inspect.Parameter, own: bool) -> Any:
         if isinstance(default, kind):
             return taken
     return Any
-
-
-@cache
-def _nodes(thing: Callable) -> list[ast.AST]:
-    """The syntax tree of a class or function, node by node; none where its source is not at hand."""
-    try:
-        return list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(thing)))))
-    except (OSError, TypeError, SyntaxError):
-        return []

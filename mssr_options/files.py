@@ -6,30 +6,11 @@ from os import path as osp
 import torch
 
 from mssr_compat.checkpoint_names import find_checkpoint
-from mssr_data.decoding import IMAGE_SUFFIXES
-from mssr_options.reader import KeyPath, Source, source_of
+from mssr_compat.errors import UserError
+from mssr_data.listing import list_folder, list_meta_info
+from mssr_data.lmdb_store import open_lmdb
+from mssr_options.reader import KeyPath, Source, dotted, source_of
 from mssr_options.report import Report
-
-_PREPARE = 'scripts/prepare_data.py makes it from archives or folders of photos'
-_STAGE_1 = 'stage 1 trains it: python train.py -opt options/train_degradation_*.yml'
-_TRAINING = 'training makes such files: python train.py -opt options/train_*.yml'
-_TORCHVISION = 'it is a weight file of torchvision'
-_CHALLENGE = ('the data of the {} challenge on real-world super-resolution{} come from its organisers; prepare them '
-              'with scripts/prepare_data.py')
-# Where to get what is missing, unless its name tells more: for each of these, parts of a path, and the advice.
-_KNOWN = {
-    _PREPARE: {
-        'AIM2019': _CHALLENGE.format('AIM 2019', ' (track 2)'),
-        'NTIRE2020': _CHALLENGE.format('NTIRE 2020', ''),
-        'DIV2K': 'DIV2K comes from its project page; prepare it with scripts/prepare_data.py',
-        'DF2K': 'DF2K is DIV2K and Flickr2K; prepare them with scripts/prepare_data.py',
-    },
-    _TRAINING: {
-        'ESRGAN_PSNR_SRx4_DF2K': "these weights are in BasicSR's model zoo, among those of ESRGAN",
-        'RRDB_PSNR_x4': 'these weights are in the model list of the ESRGAN project',
-        'ESRGAN': "ESRGAN's weights are in BasicSR's model zoo and in the model list of the ESRGAN project",
-    },
-}
 
 
 def check_files(opt: dict, source: Source | str | None = None) -> None:
@@ -43,7 +24,7 @@ def check_files(opt: dict, source: Source | str | None = None) -> None:
         source: where they stand, for messages; may be left out.
 
     Raises:
-        UserError: all that is missing, one a line: the key, the absolute path, and where to get it.
+        UserError: all that is missing, one a line: the key and the absolute path.
     """
     files = _Files(opt, Report(source_of(opt, source)))
     files.machine()
@@ -56,7 +37,6 @@ class _Files:
     def __init__(self, opt, report):
         self.opt, self.report = opt, report
         self.is_train, self.paths = opt.get('is_train', True), opt.get('path') or {}
-        self.advised: set[str] = set()
 
     def machine(self):
         """As many GPUs as asked for; the folder of results, or the nearest above it that exists, takes files."""
@@ -78,64 +58,46 @@ class _Files:
                 if isinstance(value, str) and key.startswith('dataroot_'):
                     self.data_root(('datasets', name, key), value, is_lmdb)
                 elif isinstance(value, str) and key.startswith('meta_info'):
-                    self.file(('datasets', name, key), value, _PREPARE)
+                    self.file(('datasets', name, key), value)
 
     def data_root(self, path: KeyPath, value: str, is_lmdb: bool):
         """A folder with an image somewhere below it, or an LMDB."""
-        folder, what = osp.abspath(osp.expanduser(value)), 'LMDB' if is_lmdb else 'folder'
-        if not osp.isdir(folder):
-            wrong = f"'{folder}' is a file, not a {what}" if osp.exists(folder) else (
-                f"the {what} '{folder}' does not exist")
-            self.report.add(path, wrong + self.advice(value, _PREPARE))
-        elif is_lmdb:
-            for part in ('data.mdb', 'meta_info.txt'):
-                file = osp.join(folder, part)
-                if not osp.isfile(file) or not osp.getsize(file):
-                    self.report.add(path, f"'{folder}' is no complete LMDB: {part} is missing or empty"
-                                    f'{self.advice(value, _PREPARE)}')
-                    return
-        else:
-            image, other = _first_image(folder)
-            if image is None:
-                holds = f"holds no image, but files such as '{other}'" if other else 'is empty'
-                self.report.add(path, f"the folder '{folder}' {holds}; images end in {', '.join(IMAGE_SUFFIXES)}")
+        folder, key = osp.abspath(osp.expanduser(value)), dotted(path)
+        try:
+            if is_lmdb:
+                open_lmdb(folder, key)
+                list_meta_info(osp.join(folder, 'meta_info.txt'), key)
+            else:
+                list_folder(folder, key)
+        except UserError as error:
+            self.report.add(path, str(error).removeprefix(f'{key}: ').removesuffix('.'))
 
-    def file(self, path: KeyPath, value: str, otherwise: str):
+    def file(self, path: KeyPath, value: str):
         """A file that is not empty."""
         file = osp.abspath(osp.expanduser(value))
         if osp.isdir(file):
             self.report.add(path, f"'{file}' is a folder, not a file")
         elif not osp.exists(file) or not osp.getsize(file):
             wrong = 'is empty (0 bytes)' if osp.exists(file) else 'does not exist'
-            self.report.add(path, f"the file '{file}' {wrong}{self.advice(value, otherwise)}")
-
-    def advice(self, value: str, otherwise: str) -> str:
-        """``; where to get it``, as far as its name tells; each advice is given once."""
-        known = {**_KNOWN.get(otherwise, {}), 'demo': '`make demo` makes it'}
-        advice = next((text for part, text in known.items() if part.lower() in value.lower()), otherwise)
-        if advice in self.advised:
-            return ''
-        self.advised.add(advice)
-        return f'; {advice}'
+            self.report.add(path, f"the file '{file}' {wrong}")
 
     def weights(self):
         """Every checkpoint that will be read; a resumed run brings its own networks."""
-        resumes, train = self.resumes(), self.opt.get('train') or {}
-        if self.paths.get('resume_state'):
-            self.file(('path', 'resume_state'), self.paths['resume_state'], _TRAINING)
-        wanted = [(('path', key), value, _TRAINING) for key, value in self.paths.items()
-                  if key.startswith('pretrain_network') and not resumes]
-        wanted += [(('degradations', k, 'checkpoint'), options.get('checkpoint'), _STAGE_1)
-                   for k, options in enumerate(self.opt.get('degradations') or ()) if self.is_train]
-        wanted += [(('network_g', 'branches', k, 'checkpoint'), options.get('checkpoint'), _TRAINING)
-                   for k, options in enumerate((self.opt.get('network_g') or {}).get('branches') or ())
-                   if not resumes and not self.paths.get('pretrain_network_g')]
-        for path, value, otherwise in wanted:
-            if value:
-                self.file(path, str(find_checkpoint(value)), otherwise)
-        for key, options in train.items() if self.is_train else ():
-            if key.endswith('_opt') and isinstance(options, dict) and isinstance(options.get('weights'), str):
-                self.file(('train', key, 'weights'), options['weights'], _TORCHVISION)
+        fresh, wanted = not self.resumes(), {('path', 'resume_state'): self.paths.get('resume_state')}
+        if fresh:
+            wanted |= {('path', key): value for key, value in self.paths.items() if key.startswith('pretrain_network')}
+        if self.is_train:
+            wanted |= {('degradations', k, 'checkpoint'): options.get('checkpoint')
+                       for k, options in enumerate(self.opt.get('degradations') or ())}
+            wanted |= {('train', key, 'weights'): options.get('weights')
+                       for key, options in (self.opt.get('train') or {}).items()
+                       if key.endswith('_opt') and isinstance(options, dict)}
+        if fresh and not self.paths.get('pretrain_network_g'):
+            wanted |= {('network_g', 'branches', k, 'checkpoint'): options.get('checkpoint')
+                       for k, options in enumerate((self.opt.get('network_g') or {}).get('branches') or ())}
+        for path, value in wanted.items():
+            if value and isinstance(value, str):
+                self.file(path, str(find_checkpoint(value)))
 
     def resumes(self) -> bool:
         """Whether the run goes on from a state."""
@@ -143,18 +105,3 @@ class _Files:
                                                                'training_states')
         found = osp.isdir(states) and any(name.endswith('.state') for name in os.listdir(states))
         return bool(self.paths.get('resume_state')) or bool(self.opt.get('auto_resume') and found)
-
-
-def _first_image(folder: str) -> tuple[str | None, str | None]:
-    """Some image below a folder and, if there is none, some other file."""
-    other, seen = None, set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        if osp.realpath(root) in seen:  # a link that leads back up
-            folders.clear()
-            continue
-        seen.add(osp.realpath(root))
-        for name in names:
-            if name.lower().endswith(IMAGE_SUFFIXES):
-                return name, None
-            other = other if other or name.startswith('.') else name
-    return None, other

@@ -1,6 +1,7 @@
 """Values that are fine by themselves and impossible together."""
 
 from collections.abc import Callable
+from os import path as osp
 from typing import Any
 
 import torch
@@ -158,7 +159,7 @@ class Rules:
                     self.add((*path, key), f"'{root}' must end in .lmdb, or io_backend.type must be disk")
                 elif backend == 'disk' and ends:
                     self.add((*path, key), f"'{root}' is an LMDB; set io_backend.type to lmdb")
-            if gt and gt == lq and options['type'] == 'UnpairedImageDataset':
+            if options['type'] == 'UnpairedImageDataset' and gt and lq and osp.realpath(gt) == osp.realpath(lq):
                 self.add((*path, 'dataroot_lq'), f"'{lq}' is dataroot_gt, too; it must hold the real LR photos")
 
     def rule_needs(self):

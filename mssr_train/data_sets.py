@@ -1,9 +1,9 @@
 """The data sets of a training: a quick look before it begins, and what ``train.py --check`` reports of them."""
 
 import io
-import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from basicsr.data import build_dataset
 from PIL import Image
@@ -16,7 +16,6 @@ from mssr_options.quiet import quiet
 
 KEYED = ('UnpairedImageDataset', 'CleanImageDataset')  # whose items depend on the sampler's index alone
 _SAMPLED = 300  # headers read of each role, evenly spread
-_DECODE_SECONDS = 4.0  # spent decoding images of each role
 _WHAT = {'dataroot_gt': 'ground truth', 'dataroot_lq': 'LR images'}
 _UNPAIRED = {'dataroot_gt': 'clean HR photos', 'dataroot_lq': 'real LR photos'}
 _UNREADABLE = (CorruptImageError, OSError, SyntaxError, ValueError)
@@ -77,7 +76,7 @@ def _open(name: str, options: dict, key: str, meta: str | None = None) -> ImageS
 
 
 def describe_data(name: str, options: dict, say: Callable[[str], None], problem: Callable[[str], None]) -> None:
-    """Describe one data set: roles, counts, sizes, modes, first names, unreadable images, and pairs.
+    """Describe one data set: roles, counts, sizes, modes, first names, the first damaged image, and pairs.
 
     Args:
         name: its key under ``datasets``.
@@ -101,37 +100,26 @@ def describe_data(name: str, options: dict, say: Callable[[str], None], problem:
 
 
 def _describe_role(what, source, say, problem):
-    """Counts, sizes and modes from headers; some images decoded."""
+    """Counts, sizes and modes from headers, and the first file that cannot be used."""
     count = len(source)
     chosen = [i * count // min(count, _SAMPLED) for i in range(min(count, _SAMPLED))]
-    headers, bad, decoded = [], [], 0
+    headers = []
     for i in chosen:
-        try:
+        with suppress(*_UNREADABLE):
             headers.append(_header(source, i))
-        except _UNREADABLE:
-            bad.append(i)
-    end = time.monotonic() + _DECODE_SECONDS
-    for i in [i for i in chosen if i not in bad]:
-        decoded += 1
-        try:
-            source.read(i)
-        except CorruptImageError:
-            bad.append(i)
-        if time.monotonic() > end:
-            break
     say(f'  {what}: {count} images in {source.root} ({source.backend})')
-    looked = '' if len(chosen) == count else f' (of {len(chosen)} looked at)'
     if headers:
+        looked = '' if len(chosen) == count else f' (of {len(chosen)} looked at)'
         sizes = sorted((size for size, _ in headers), key=lambda size: size[0] * size[1])
         low, median, high = (f'{width}x{height}' for width, height in (sizes[0], sizes[len(sizes) // 2], sizes[-1]))
         modes = ', '.join(f'{mode} {number}' for mode, number in Counter(mode for _, mode in headers).most_common())
         say(f'    width x height, smallest {low}, median {median}, largest {high}{looked}')
-        say(f'    modes: {modes}{looked}; {decoded} decoded')
+        say(f'    modes: {modes}{looked}')
     first = ', '.join(source.path(i).removeprefix(source.root).lstrip('/') for i in range(min(3, count)))
     say(f'    {"keys" if source.backend == "lmdb" else "files"}: {first}{", ..." if count > 3 else ""}')
-    if bad:
-        problem(f"{source.option}: {len(bad)} of {len(chosen)} images looked at cannot be read, such as "
-                f"'{source.path(bad[0])}'; replace or remove them")
+    complaint = source.first_damaged()
+    if complaint:
+        problem(f'{source.option}: {complaint}; replace or remove it')
 
 
 def _describe_pairs(name, options, sources, say, problem):

@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable
 from os import path as osp
-from typing import NamedTuple
 
 import torch
 from basicsr.data import build_dataset
@@ -39,13 +38,6 @@ def run_preflight(opt: dict, args=None) -> None:
     _Report(opt).run(osp.basename(getattr(args, 'opt', '')))
 
 
-class Trial(NamedTuple):
-    """Seconds of an iteration with the whole batch, and samples in the training set."""
-
-    seconds: float
-    samples: int
-
-
 class _Report:
     """Lines go to standard output, on rank 0 alone."""
 
@@ -68,8 +60,7 @@ class _Report:
     def run(self, file: str) -> None:
         """The whole report."""
         opt = self.opt
-        if file:
-            self.say(file)
+        self.say(file)
         number = opt['num_gpu']
         names = ', '.join(sorted({torch.cuda.get_device_name(i) for i in range(number)}))
         devices = f'on {number} x {names}, {opt.get("world_size", 1)} processes' if number else 'on the CPU'
@@ -80,11 +71,12 @@ class _Report:
         self.say('\nCheckpoints')
         self.checkpoints()
         self.say('\nNetworks' + (' and one iteration' if opt['is_train'] else ''))
-        trial = self.iteration()
-        self.say('\nRun')
-        if trial is not None:
-            self.length(trial)
-        self.results()
+        self.iteration()
+        root = opt['path']['experiments_root' if opt['is_train'] else 'results_root']
+        goes_on = opt['path'].get('resume_state') or (
+            opt.get('auto_resume') and osp.isdir(osp.join(root, 'training_states')))
+        fate = ' (goes on there)' if goes_on else ' (exists, and will be renamed to ..._archived_TIME)'
+        self.say(f'\nResults: {root}{fate if osp.exists(root) else ""}')
         if self.problems:
             count = f'{len(self.problems)} problems' if len(self.problems) > 1 else 'one problem'
             raise UserError('\n'.join([f'{count} found:', *self.problems]))
@@ -111,10 +103,10 @@ class _Report:
         if not files:
             self.say('  none: all networks start from random weights')
 
-    def iteration(self) -> Trial | None:
-        """What a trial iteration found, or None if it failed."""
+    def iteration(self) -> None:
+        """What a trial iteration finds."""
         try:
-            return try_iteration(self.opt, self.say)
+            try_iteration(self.opt, self.say)
         except torch.OutOfMemoryError:
             self.problem('one iteration does not fit into memory; lower datasets.train.batch_size_per_gpu or gt_size')
         except UserError as error:
@@ -123,52 +115,17 @@ class _Report:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             self.problem(f'the trial iteration failed: {type(error).__name__}: {error} '
                          f'({osp.basename(frame.filename)}:{frame.lineno})')
-        return None
-
-    def length(self, trial: Trial) -> None:
-        """Iterations, passes over the data, and a first guess of the time."""
-        train, total = self.opt['datasets']['train'], int(self.opt['train']['total_iter'])
-        batch = train['batch_size_per_gpu'] * max(self.opt['num_gpu'] if not self.opt['dist'] else 1, 1)
-        batch *= self.opt.get('world_size', 1)
-        samples = trial.samples * train.get('dataset_enlarge_ratio', 1)
-        self.say(f'  {samples:g} samples in batches of {batch}: {math.ceil(samples / batch)} iterations an epoch; '
-                 f'{total} iterations are {total * batch / samples:.4g} epochs')
-        duration = _duration(trial.seconds * total)
-        self.say(f'  about {trial.seconds:.3g} s an iteration, judged by one: {duration} in all, without data loading')
-
-    def results(self) -> None:
-        """Where results will go, and what happens to what is there."""
-        paths = self.opt['path']
-        root = paths['experiments_root' if self.opt['is_train'] else 'results_root']
-        fate = ''
-        if osp.exists(root):
-            states = osp.isdir(osp.join(root, 'training_states'))
-            goes_on = (self.opt.get('auto_resume') and states) or paths.get('resume_state')
-            fate = ' (goes on there)' if goes_on else ' (exists, and will be renamed to ..._archived_TIME)'
-        self.say(f'  results: {root}{fate}')
 
 
-def _duration(seconds: float) -> str:
-    """``3.2 days``, ``5 hours``, ``40 s``."""
-    for unit, length in (('days', 86400), ('hours', 3600), ('minutes', 60)):
-        if seconds >= 2 * length:
-            return f'{seconds / length:.2g} {unit}' if seconds < 100 * length else f'{seconds / length:.0f} {unit}'
-    return f'{seconds:.0f} s'
-
-
-def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial | None:
+def try_iteration(opt: dict, say: Callable[[str], None]) -> None:
     """Build the model as training does, and take two steps: the first, and one in which all terms count.
 
     On the CPU the batch is one sample, and a slow first step stays the only one, so that the trial of a large network
-    does not take minutes.
+    does not take minutes. Of a test only the networks are built.
 
     Args:
         opt: complete options, as BasicSR's ``parse_options`` gives them.
         say: takes a line of the report.
-
-    Returns:
-        Time and samples; on the CPU the time is that of one sample times the batch. None for options of a test, of
-        which only the networks are built.
 
     Raises:
         UserError: options, data or checkpoints cannot be used.
@@ -186,7 +143,7 @@ def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial | None:
             say(f'  {name}: {type(net).__name__}, {sum(p.numel() for p in net.parameters()):,} parameters')
 
         if train_set is None:
-            return None
+            return
         batch = train_opt['batch_size_per_gpu'] * max(opt['num_gpu'], 1) if on_gpu else 1
         data = default_collate([train_set[i % len(train_set)] for i in range(batch)])
         shapes = ', '.join(f'{key} {tuple(value.shape)}' for key, value in data.items() if torch.is_tensor(value))
@@ -217,7 +174,9 @@ def try_iteration(opt: dict, say: Callable[[str], None]) -> Trial | None:
                 unit = 1 if sys.platform == 'darwin' else 1024
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
                 say(f'  peak memory of this process: {peak / 2**30:.2f} GiB')
-        return Trial(seconds * (1 if on_gpu else train_opt['batch_size_per_gpu']), len(train_set))
+        seconds *= 1 if on_gpu else train_opt['batch_size_per_gpu']
+        hours = seconds * int(opt['train']['total_iter']) / 3600
+        say(f'  about {seconds:.3g} s an iteration, judged by one: {hours:.3g} hours in all, without data loading')
 
 
 def networks(model) -> list[tuple[str, nn.Module]]:

@@ -44,8 +44,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                             help=f'sub-images of the {MEANING[role]}: side and distance in pixels, and how many left '
                             'over pixels to ignore; or none (default: 480,240,0); validation photos stay whole')
     parser.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 16), help='photos at a time')
-    parser.add_argument('--strict', action='store_true', help='unreadable photos, unexpected counts, unmatched pairs '
-                        'and foreign files in the output are errors')
+    parser.add_argument('--strict', action='store_true', help='unreadable photos, unmatched pairs and foreign '
+                        'files in the output are errors')
     return parser.parse_args(arguments)
 
 

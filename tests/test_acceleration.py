@@ -10,37 +10,6 @@ import mssr_loss  # noqa: F401
 import mssr_model  # noqa: F401
 from model_options import stage1_options
 from mssr_compat.allocator import keep_freed_memory
-from mssr_model.bias_apart import BiasApartConv2d, put_biases_apart
-
-
-@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize('bias', [True, False])
-def test_a_bias_apart_is_the_same_convolution(memory_format, bias):
-    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1, bias=bias), torch.nn.ReLU(inplace=True),
-                                torch.nn.Conv2d(8, 4, 3, stride=2, bias=bias))
-    apart = copy.deepcopy(plain)
-    put_biases_apart(apart)
-    assert isinstance(apart[0], BiasApartConv2d) == bias and list(apart.state_dict()) == list(plain.state_dict())
-    x = torch.randn(2, 3, 9, 9).contiguous(memory_format=memory_format)
-    outputs = [net(x) for net in (plain, apart)]
-    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-5, atol=1e-6)
-    assert outputs[1].is_contiguous(memory_format=memory_format)
-    for y in outputs:
-        y.square().mean().backward()
-    for (name, p), q in zip(plain.named_parameters(), apart.parameters(), strict=True):
-        torch.testing.assert_close(q.grad, p.grad, rtol=1e-5, atol=1e-7, msg=name)
-    with torch.no_grad():
-        assert torch.equal(apart(x), plain(x))  # no gradient: oneDNN adds the bias itself
-
-
-@pytest.mark.parametrize('channels_last, amp', [(False, None), (True, None), (True, 'bf16')])
-def test_biases_are_put_apart_with_channels_last_in_float32_alone(channels_last, amp):
-    options = stage1_options()
-    options['performance'] = {'channels_last': channels_last, 'amp': amp}
-    model = build_model(options)
-    apart = any(isinstance(module, BiasApartConv2d) for module in model.net_g.modules())
-    assert apart == (channels_last and amp is None)
-    assert not any(isinstance(module, BiasApartConv2d) for module in model.net_d.modules())
 
 
 @pytest.mark.parametrize('keep', [True, False])

@@ -127,7 +127,7 @@ def test_stage2_and_its_test(monkeypatch, world, option_file):
 
 def test_recipes(monkeypatch, world):
     """The recipes as they are but for their length: two generators, and two SR networks on what they draw."""
-    assert RECIPES == ['adapt.yml', *(f'degradation_{name}.yml' for name in ('deresnet', 'han')), 'mssr.yml',
+    assert [*RECIPES] == ['adapt.yml', *(f'degradation_{name}.yml' for name in ('deresnet', 'han')), 'mssr.yml',
                        'perceptual.yml']
     train = [f'datasets:train:dataroot_{role}={world}/{role}' for role in ('gt', 'lq')]
     checkpoints = []

@@ -291,13 +291,10 @@ def test_plugins_of_others_work(foreign):
 @pytest.mark.parametrize(
     ('path', 'key', 'value', 'expected'),
     [
-        (['train'], 'teacher_wieght', 1, "'teacher_weight'"),
         (['train', 'distill_opt'], 'margn', 1, "'margin'"),
         (['train', 'distill_opt'], 'type', 'ForeinLoss', 'ForeignLoss'),
         (['network_g'], 'depth', 'x', 'whole number'),
         (['network_t'], 'num_blocks', 2, "'num_block'"),
-        (['datasets', 'train'], 'dataroots', 'x', "'dataroot'"),
-        (['val', 'metrics', 'm'], 'windw', 3, "'window'"),
         (['network_g'], 'type', 'ForeignNat', 'ForeignNet'),
     ],
 )

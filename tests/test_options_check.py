@@ -92,13 +92,9 @@ MISSPELT = [
     # names of other programs
     ('1', 'datasets.train.use_flip', True, ['use_hflip']),
     ('1', 'datasets.train.batch_size', 4, ['batch_size_per_gpu']),
-    ('1', 'datasets.train.lq_size', 16, ['gt_size / scale']),
     ('1', 'path.pretrain_model_g', 'x', ['pretrain_network_g']),
     ('1', 'path.strict_load', True, ['strict_load_g']),
-    ('1', 'train.niter', 5, ['train.total_iter']),
-    ('1', 'epochs', 5, ['train.total_iter']),
     ('1', 'gpu_ids', [0], ['num_gpu']),
-    ('1', 'train.gp_weight', 10, ['gp_opt']),
     # names that options had before
     ('2', 'train.lq_refresh', 2, ['was removed', 'each iteration']),
     ('1', 'datasets.train.paired_augment', True, ['was removed', 'separately']),
@@ -131,18 +127,12 @@ MISPLACED = [
 ]
 
 UNUSED = [
-    ('sr', 'network_d', {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3}, ['SRGANModel', 'not by SRModel']),
-    ('sr', 'train.gan_opt', {'type': 'GANLoss', 'gan_type': 'vanilla'}, ['SRGANModel', 'not by SRModel']),
-    ('sr', 'path.pretrain_network_d', None, ['SRGANModel']),
-    ('sr', 'degradations', [], ['MultiDegradationSRModel']),
-    ('sr', 'train.adapt_opt', {}, ['MultiDegradationSRModel']),
     ('1', 'train.collab_opt', {}, ['MultiDegradationSRModel']),
     ('1', 'train.pixel_opt', {'type': 'L1Loss'}, ['not by DegradationGANModel']),
     ('1', 'train.ldl_opt', {'type': 'L1Loss'}, ['SRGANModel']),
     ('2', 'train.ldl_opt', {'type': 'L1Loss'}, ['not by MultiDegradationSRModel']),
     ('2', 'train.gan_opt', {'type': 'GANLoss', 'gan_type': 'vanilla'}, ['needs network_d', 'discriminator']),
     ('2', 'train.optim_g.noise_lr', 1e-4, ['no such option']),
-    ('sr', 'performance', {'amp': 'bf16'}, ['DegradationGANModel', 'not by SRModel']),
 ]
 
 WRONG_TYPE = [

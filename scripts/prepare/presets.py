@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mssr_compat.errors import UserError
@@ -24,74 +24,35 @@ MEANING = {
 }
 
 
-@dataclass(frozen=True)
-class Place:
-    """Photos of one role: a pattern that their path must match, and how many the published set has.
-
-    ``folders`` are alternative folder (or archive) names below which all photos count, ``{scale}`` filled in;
-    ``before`` and ``after`` are regular expressions for the path above that folder and for the end of a file name,
-    both left out of the name that the photo gets.
-    """
-
-    folders: tuple[str, ...]
-    count: int | None = None
-    before: str = ''
-    after: str = ''
-
-    def pattern(self, scale: int) -> re.Pattern:
-        """Matches the paths of this role's photos; its group ``name`` is the photo's name without suffix."""
-        folders = '|'.join(re.escape(folder.format(scale=scale)) for folder in self.folders)
-        before = self.before.replace('{scale}', str(scale))
-        after = self.after.replace('{scale}', str(scale))
-        return re.compile(rf'^(?:.*/)?{before}(?:{folders})/(?P<name>.+?){after}\.\w+$', re.IGNORECASE)
-
-    def names(self, scale: int) -> str:
-        return ' or '.join(f"'{folder.format(scale=scale)}'" for folder in self.folders)
-
-
-_DIV2K_VALID = {
-    'valid_gt': Place(('DIV2K_valid_HR',), 100),
-    'valid_lq': Place(('DIV2K_valid_LR_bicubic/X{scale}',), 100, after='x{scale}'),
-}
-
-# Only roles named here are looked for; 'gt' and, where there is one, 'lq' must be found.
+# Where the photos of each role lie below a folder or archive: a regular expression but for the star, which is the name
+# that a photo gets. Only roles named here are looked for; 'gt' and, where there is one, 'lq' must be found.
+_DIV2K_VALID = {'valid_gt': 'DIV2K_valid_HR/*', 'valid_lq': 'DIV2K_valid_LR_bicubic/X{scale}/*x{scale}'}
+_REALSR = '(Canon|Nikon)/'
 PRESETS = {
-    'aim2019': {
-        'gt': Place(('train-clean-images',), 800),
-        'lq': Place(('train-noisy-images',), 2650),
-        'valid_gt': Place(('valid-gt-clean',), 100),
-        'valid_lq': Place(('valid-input-noisy',), 100),
-    },
+    'aim2019': {role: f'{folder}/*' for role, folder in ROLES.items()},
     'ntire2020-track1': {
-        'gt': Place(('Corrupted-tr-y',), 800),
-        'lq': Place(('Corrupted-tr-x',), 2650),
-        'valid_gt': Place(('Corrupted-va-y', 'track1-valid-gt', 'DIV2K_valid_HR'), 100),
-        'valid_lq': Place(('Corrupted-va-x',), 100),
+        'gt': 'Corrupted-tr-y/*', 'lq': 'Corrupted-tr-x/*',
+        'valid_gt': '(Corrupted-va-y|track1-valid-gt|DIV2K_valid_HR)/*', 'valid_lq': 'Corrupted-va-x/*',
     },
-    'ntire2020-track2': {
-        'gt': Place(('DPEDiphone-tr-y',), 800),
-        'lq': Place(('DPEDiphone-tr-x',)),
-        'valid_lq': Place(('DPEDiphone-va',)),
-    },
+    'ntire2020-track2': {'gt': 'DPEDiphone-tr-y/*', 'lq': 'DPEDiphone-tr-x/*', 'valid_lq': 'DPEDiphone-va/*'},
     'realsr': {
-        'gt': Place(('Train/{scale}',), before='(?:Canon|Nikon)/', after='_HR'),
-        'lq': Place(('Train/{scale}',), before='(?:Canon|Nikon)/', after='_LR{scale}'),
-        'valid_gt': Place(('Test/{scale}',), before='(?:Canon|Nikon)/', after='_HR'),
-        'valid_lq': Place(('Test/{scale}',), before='(?:Canon|Nikon)/', after='_LR{scale}'),
+        'gt': f'{_REALSR}Train/{{scale}}/*_HR', 'lq': f'{_REALSR}Train/{{scale}}/*_LR{{scale}}',
+        'valid_gt': f'{_REALSR}Test/{{scale}}/*_HR', 'valid_lq': f'{_REALSR}Test/{{scale}}/*_LR{{scale}}',
     },
     'drealsr': {
-        'gt': Place(('Train_x{scale}/train_HR',), after=r'(?:_x\d)?'),
-        'lq': Place(('Train_x{scale}/train_LR',), after=r'(?:_x\d)?'),
-        'valid_gt': Place(('Test_x{scale}/test_HR',), after=r'(?:_x\d)?'),
-        'valid_lq': Place(('Test_x{scale}/test_LR',), after=r'(?:_x\d)?'),
+        'gt': r'Train_x{scale}/train_HR/*(_x\d)?', 'lq': r'Train_x{scale}/train_LR/*(_x\d)?',
+        'valid_gt': r'Test_x{scale}/test_HR/*(_x\d)?', 'valid_lq': r'Test_x{scale}/test_LR/*(_x\d)?',
     },
-    'dped': {
-        'gt': Place(('original_images/train/canon',)),
-        'lq': Place(('original_images/train/iphone',)),
-    },
-    'div2k': {'gt': Place(('DIV2K_train_HR',), 800), **_DIV2K_VALID},
-    'df2k': {'gt': Place(('DIV2K_train_HR', 'Flickr2K_HR'), 3450), **_DIV2K_VALID},
+    'dped': {'gt': 'original_images/train/canon/*', 'lq': 'original_images/train/iphone/*'},
+    'div2k': {'gt': 'DIV2K_train_HR/*', **_DIV2K_VALID},
+    'df2k': {'gt': '(DIV2K_train_HR|Flickr2K_HR)/*', **_DIV2K_VALID},
 }
+
+
+def pattern(place: str, scale: int) -> re.Pattern:
+    """Matches the paths of a role's photos; its group ``name`` is the photo's name without suffix."""
+    place = place.replace('{scale}', str(scale)).replace('*', '(?P<name>.+?)')
+    return re.compile(rf'^(?:.*/)?{place}\.\w+$', re.IGNORECASE)
 
 
 def photos_of_roles(arguments: argparse.Namespace) -> tuple[dict[str, list[Photo]], list[str]]:
@@ -120,12 +81,12 @@ def _photos_of_preset(arguments: argparse.Namespace) -> tuple[dict[str, list[Pho
     for role, place in PRESETS[arguments.preset].items():
         if getattr(arguments, role):
             continue
-        pattern = place.pattern(arguments.scale)
-        matches = [(photo, pattern.match(photo.path)) for photo in photos]
+        matches = [(photo, pattern(place, arguments.scale).match(photo.path)) for photo in photos]
         # Unpacked photos come first: an archive beside them holds the same ones under the same names.
         named = {match['name']: photo for photo, match in reversed(matches) if match}
         if not named:
-            what = f"{MEANING[role]}, in a folder or archive called {place.names(arguments.scale)}"
+            folder = place.partition('/*')[0].replace('{scale}', str(arguments.scale))
+            what = f"{MEANING[role]}, in a folder or archive called '{folder}'"
             if role in ('gt', 'lq'):
                 folders = sorted({str(Path(photo.path).parent) for photo in photos})
                 raise UserError(f"--preset {arguments.preset} needs {what}; '{arguments.root}' has images in "
@@ -133,8 +94,6 @@ def _photos_of_preset(arguments: argparse.Namespace) -> tuple[dict[str, list[Pho
             notes.append(f'no {what} was found; they are left out')
             continue
         found[role] = sorted((replace(photo, name=name) for name, photo in named.items()), key=lambda photo: photo.path)
-        if place.count and len(named) != place.count:
-            notes.append(f'{arguments.preset} has {place.count} {MEANING[role]}, {len(named)} were found')
     return found, notes
 
 

@@ -1,8 +1,7 @@
 """What was found and done, what is unusual about it, and the options to use it with."""
 
-from pathlib import Path
-
 import numpy as np
+import yaml
 
 from mssr_compat.errors import UserError
 from mssr_data.dataset_checks import SWAPPED
@@ -73,21 +72,12 @@ def check_sizes(roles: dict[str, RolePreparation]) -> list[str]:
 def yaml_lines(roles: dict[str, RolePreparation]) -> str:
     """The part of the options that names the prepared data."""
     as_lmdb = next(iter(roles.values())).target.as_lmdb
-    backend = ['    io_backend:', f"      type: {'lmdb' if as_lmdb else 'disk'}"]
-    lines = ['', 'datasets:']
+    sections = {}
     for phase, start in (('train', ''), ('val', 'valid_')):
         here = {role: roles[start + role] for role in ('gt', 'lq') if start + role in roles}
         if here:
-            lines.append(f'  {phase}:')
-            lines += [f'    dataroot_{role}: {_quoted(preparation.root)}' for role, preparation in here.items()]
+            sections[phase] = {f'dataroot_{role}': str(preparation.root) for role, preparation in here.items()}
             if phase == 'train' and not as_lmdb:
-                lines += [f'    meta_info_{role}: {_quoted(preparation.meta_info)}'
-                          for role, preparation in here.items()]
-            lines += backend
-    return '\n'.join(lines)
-
-
-def _quoted(path: Path) -> str:
-    """A path as YAML reads it back."""
-    text = str(path)
-    return text if text.replace('/', '').replace('-', '').replace('_', '').replace('.', '').isalnum() else repr(text)
+                sections[phase] |= {f'meta_info_{role}': str(found.meta_info) for role, found in here.items()}
+            sections[phase]['io_backend'] = {'type': 'lmdb' if as_lmdb else 'disk'}
+    return '\n' + yaml.safe_dump({'datasets': sections}, sort_keys=False, allow_unicode=True, width=1000).rstrip()

@@ -8,8 +8,9 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mssr_compat.errors import UserError
@@ -17,6 +18,7 @@ from mssr_data.decoding import IMAGE_SUFFIXES, CorruptImageError
 from mssr_data.listing import key_of, list_folder
 
 _ARCHIVE = re.compile(r'\.(zip|tar|tgz|tbz2|txz|tar\.(gz|bz2|xz))$', re.IGNORECASE)
+_DAMAGED = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 _LONGEST_KEY = 150  # LMDB allows 511 bytes, most file systems 255; the number of a sub-image is added
 
 
@@ -65,13 +67,8 @@ def list_photos(root: Path, option: str) -> list[Photo]:
 
 def _list_archive(archive: Path, prefix: str, option: str) -> list[Photo]:
     try:
-        if _is_zip(archive):
-            with zipfile.ZipFile(archive) as file:
-                members = [(info.filename, info.file_size, info.CRC) for info in file.infolist() if not info.is_dir()]
-        else:
-            with tarfile.open(archive) as file:
-                members = [(info.name, info.size, int(info.mtime)) for info in file if info.isfile()]
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
+        members = [member[:3] for member in _members(archive)]
+    except _DAMAGED as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{option}: the archive '{archive}' is cut short or damaged ({reason}); fetch it again."
                         ) from error
@@ -84,8 +81,18 @@ def _list_archive(archive: Path, prefix: str, option: str) -> list[Photo]:
     return sorted(photos, key=lambda photo: photo.path)
 
 
-def _is_zip(archive: Path) -> bool:
-    return archive.suffix.lower() == '.zip'
+def _members(archive: Path) -> Iterator[tuple[str, int, int, Callable[[], bytes]]]:
+    """Path, size, checksum or time of change, and how to read each file; read each before the next."""
+    if archive.suffix.lower() == '.zip':
+        with zipfile.ZipFile(archive) as file:
+            for info in file.infolist():
+                if not info.is_dir():
+                    yield info.filename, info.file_size, info.CRC, partial(file.read, info)
+        return
+    with tarfile.open(archive) as file:  # a compressed one cannot be read in any other order than its own
+        for info in file:
+            if info.isfile():
+                yield info.name, info.size, int(info.mtime), file.extractfile(info).read
 
 
 def read_photos(photos: list[Photo]) -> Iterator[tuple[Photo, bytes | CorruptImageError | None]]:
@@ -96,26 +103,16 @@ def read_photos(photos: list[Photo]) -> Iterator[tuple[Photo, bytes | CorruptIma
             yield photo, None
         else:
             archives.setdefault(photo.container, []).append(photo)
-    for archive, members in archives.items():
-        yield from (_read_zip if _is_zip(archive) else _read_tar)(archive, members)
-
-
-def _read_zip(archive: Path, photos: list[Photo]) -> Iterator[tuple[Photo, bytes | CorruptImageError]]:
-    with zipfile.ZipFile(archive) as file:
-        for photo in photos:
-            try:
-                yield photo, file.read(photo.member)
-            except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-                yield photo, CorruptImageError(f"'{photo}' cannot be read from its archive ({error})")
-
-
-def _read_tar(archive: Path, photos: list[Photo]) -> Iterator[tuple[Photo, bytes | CorruptImageError]]:
-    wanted = {photo.member: photo for photo in photos}
-    with tarfile.open(archive) as file:  # in the archive's order: a compressed one cannot be read in any other
-        for info in file:
-            photo = wanted.pop(info.name, None) if info.isfile() else None
+    for archive, inside in archives.items():
+        wanted = {photo.member: photo for photo in inside}
+        for member, _, _, read in _members(archive):
+            photo = wanted.pop(member, None)
             if photo is not None:
-                yield photo, file.extractfile(info).read()
+                try:
+                    data = read()
+                except _DAMAGED as error:
+                    data = CorruptImageError(f"'{photo}' cannot be read from its archive ({error})")
+                yield photo, data
 
 
 def unique_keys(photos: list[Photo]) -> dict[Photo, str]:
