@@ -17,9 +17,12 @@ Exit code: 0 if all went well, 1 if some photos could not be restored, 2 after a
 """
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
+
+os.environ.setdefault('GOMP_SPINCOUNT', '0')  # OpenMP's threads do not burn what trainings beside them need
 
 from mssr_adapt.adaptation import Adaptation, Request
 from mssr_compat.errors import UserError

@@ -41,7 +41,8 @@ from mssr_report.adaptation_page import Adapted, adaptation_page
 from mssr_train.job import Job
 
 ROOT = Path(__file__).resolve().parent.parent
-PHOTOS, SIDE = 12, 64  # real LR photos that the choice is made on, and pixels a side of their middle
+PHOTOS, FEWEST, SIDE = 12, 4, 64  # real LR photos that the choice is made on, and pixels a side of their middle
+CHOOSING = 300.0  # seconds that the choice may take where that leaves enough photos
 TRIALS = len(SHARES) * len(SETTINGS)
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0)  # settings that the report shows
 CACHED = 24  # bytes of memory that a pixel of a photo may take, where prepared photos overlap and two trainings run
@@ -244,8 +245,8 @@ class Adaptation:
             ('interpolation', interpolated(start.scale)),
             ('start', restoring(Restorer(start.options, start.scale, start.trained, start.trained))))}
         curve = {setting: judge.measure(restoring(restorer, setting)) for setting in CURVE}
-        best = min(tried, key=lambda one: one.figures.cycle)
-        self.record |= {'share': best.share, 'tried': [(one.share, one.setting, *one.figures) for one in tried],
+        best = min(tried, key=lambda one: one.cost)
+        self.record |= {'share': best.share, 'tried': [(one.share, one.setting, *one.figures, one.cost) for one in tried],
                         'before': {name: list(figures) for name, figures in before.items()},
                         'curve': {str(setting): list(figures) for setting, figures in curve.items()}}
         self.bar.leave()
@@ -326,11 +327,15 @@ class Adaptation:
     def _trainings(start: Start) -> int:
         return 1 if start.fidelity is not None else 2
 
-    @staticmethod
-    def _crops(real: Folder) -> list[torch.Tensor]:
+    @property
+    def _looked_at(self) -> int:
+        """How many real photos the choice is made on: fewer where the network is slow."""
+        return min(max(int(CHOOSING / self._per_photo()), FEWEST), PHOTOS)
+
+    def _crops(self, real: Folder) -> list[torch.Tensor]:
         """The middles of some real photos."""
-        step = max(len(real.photos) / PHOTOS, 1)
-        some = [real.photos[int(k * step)] for k in range(min(PHOTOS, len(real.photos)))]
+        count = min(self._looked_at, len(real.photos))
+        some = [real.photos[int(k * len(real.photos) / count)] for k in range(count)]
         return [photo[:, (photo.shape[1] - h) // 2:, (photo.shape[2] - w) // 2:][:, :h, :w] for photo in some
                 for h, w in [(min(photo.shape[1], SIDE), min(photo.shape[2], SIDE))]]
 
@@ -346,7 +351,10 @@ class Adaptation:
 
     def _choosing(self) -> float:
         """Seconds that the choice takes, about."""
-        return self.record['forward'] * PHOTOS * SIDE**2 * (TRIALS + len(CURVE) + 2) * 1.5
+        return self._looked_at * self._per_photo()
+
+    def _per_photo(self) -> float:
+        return self.record['forward'] * SIDE**2 * (TRIALS + len(CURVE) + 2) * 1.5
 
     def _restoring(self) -> float:
         pixels = sum(decoded_bytes(job.source)[0] for job in self._photos())

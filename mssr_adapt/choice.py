@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from mssr_adapt.ends import Weights, make_restorer
 from mssr_adapt.starts import Start
+from mssr_arch.sharpening import gaussian_blur
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_degradation import LearnedDegradation
 from mssr_inference.restorer import Restorer
@@ -18,15 +19,16 @@ from mssr_metric.noise_level import noise_level
 from mssr_metric.octaves import ContrastReference
 from mssr_metric.photo_sets import LEVELS, Photos, as_8bit
 
-SHARES = (0.15, 0.3, 0.5, 0.8)  # of what was learned, that are tried
-SETTINGS = (0.6, 0.7, 0.8, 0.9)  # of the knob
+SHARES = (0.15, 0.3, 0.5, 1.0)  # of what was learned, that are tried
+SETTINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1.0)  # of the knob
 STRENGTH = 0.5  # of the learned degradation that results are degraded by again
+NOISE_SIGMA = 1.0  # LR pixels: a blur in which the photo's noise goes down, which the result should not have
 
 
 class Figures(NamedTuple):
     """What can be measured of restored photos without ground truth."""
 
-    cycle: float  #: 8-bit levels: mean difference of the result, degraded again, from the photo
+    cycle: float  #: 8-bit levels: mean difference of the result, degraded again, from the photo, both a little blurred
     detail: float  #: octaves of power beyond that of clean photos of like contrast, in the finest three octaves
     noise: float  #: 8-bit levels, on flat regions
 
@@ -37,6 +39,12 @@ class Tried(NamedTuple):
     share: float
     setting: float
     figures: Figures
+    allowed: float  #: noise that is no fault: that of clean photos, or that which the end of fidelity leaves
+
+    @property
+    def cost(self) -> float:
+        """8-bit levels: misfit, and noise beyond what is allowed."""
+        return self.figures.cycle + max(self.figures.noise - self.allowed, 0)
 
 
 class Judge:
@@ -50,6 +58,7 @@ class Judge:
 
     def __init__(self, photos: Photos, degradation: LearnedDegradation, clean: Photos) -> None:
         self.photos, self.degradation, self.reference = photos, degradation, ContrastReference(clean)
+        self.clean_noise = noise_level(clean)
 
     @torch.no_grad()
     def measure(self, restore: Callable[[Tensor], Tensor]) -> Figures:
@@ -63,7 +72,7 @@ class Judge:
     def _cycle(self, y: Tensor, x: Tensor) -> float:
         z = self.degradation.draw_noise(y, torch.Generator().manual_seed(0))
         again = self.degradation.degrade(y, z, STRENGTH, torch.zeros(1, 1, 1, 1))
-        return (again[0] - x).abs().mean().item() * LEVELS
+        return gaussian_blur(again - x[None], NOISE_SIGMA).abs().mean().item() * LEVELS
 
 
 def interpolated(scale: int) -> Callable[[Tensor], Tensor]:
@@ -80,11 +89,12 @@ def restoring(restorer: Restorer, setting: float | None = None) -> Callable[[Ten
 
 def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: Callable[[int, int], None]
            ) -> tuple[Restorer, list[Tried]]:
-    """Try shares and settings on real LR photos, and take those whose results, degraded again, are nearest to them.
+    """Try shares and settings on real LR photos, and take what fits them best and keeps least of their noise.
 
-    Weights between two networks, or beyond, distort contrast more or less; where they do least, the result fits its
-    photo best. That decides among settings near those that are known to look sharp (:data:`SETTINGS`): fidelity alone
-    would always fit better, and blur.
+    Weights between two networks, or beyond, distort contrast more or less; where they do least, the result, degraded
+    again, is nearest to its photo. Noise that a network keeps, or sharpens, fits the photo, too, and is therefore
+    counted as well, beyond that of clean photos or of the end of fidelity. What is near that end fits better still, and
+    blurs: it is not among what is tried.
 
     Args:
         start: the start.
@@ -97,10 +107,11 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
         The restorer, and all that was tried.
     """
     tried = []
-    pairs = list(product(SHARES, SETTINGS))
+    plain = judge.measure(restoring(make_restorer(start, F, B, 1.0, 0.0)))
+    allowed, pairs = max(plain.noise, judge.clean_noise), list(product(SHARES, SETTINGS))
     for k, (share, setting) in enumerate(pairs):
         restorer = make_restorer(start, F, B, share, setting)
-        tried.append(Tried(share, setting, judge.measure(restoring(restorer))))
+        tried.append(Tried(share, setting, judge.measure(restoring(restorer)), allowed))
         progress(k + 1, len(pairs))
-    best = min(tried, key=lambda one: one.figures.cycle)
+    best = min(tried, key=lambda one: one.cost)
     return make_restorer(start, F, B, best.share, best.setting), tried

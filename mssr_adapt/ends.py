@@ -20,27 +20,18 @@ def added(base: Weights, share: float, one: Weights, other: Weights) -> Weights:
 
 
 def make_restorer(start: Start, F: Weights, B: Weights | None, share: float, setting: float) -> Restorer:
-    """Both ends of the knob, with a share of what the degradation taught.
+    """Both ends of the knob: F, and the start of perception C with a share of what the degradation taught.
 
-    ================================ ========================== ===================================
-    start                            fidelity end               perception end
-    ================================ ========================== ===================================
-    a fidelity and a perception one  ``S + share (F - S)``      ``C + share (F - S)``
-    a perception one alone           ``F``                      ``C + share (F - B)``
-    a fidelity one alone             ``S + share (F - S) / 2``  ``S + share (F - S)``
-    ================================ ========================== ===================================
+    That is ``C + share (F - S)`` beside a start of fidelity S, ``C + share (F - B)`` for a start of perception alone,
+    and ``F + share (F - S)``, a step further on the way of learning, for a start of fidelity alone.
 
     Args:
-        start: the start: S of fidelity, C of perception.
+        start: the start.
         F: the weights of the start that was trained on draws.
         B: the weights of the same, trained on bicubic LR; None where the start is one of fidelity.
         share: how much of what was learned.
         setting: where the knob stands.
     """
     S, C = start.fidelity, start.perception
-    if S is not None:
-        fidelity = added(S, share if C is not None else share / 2, F, S)
-        perception = added(S if C is None else C, share, F, S)
-    else:
-        fidelity, perception = F, added(C, share, F, B)
-    return Restorer(start.options, start.scale, fidelity, perception, setting, start.origins)
+    perception = added(F if C is None else C, share, F, B if S is None else S)
+    return Restorer(start.options, start.scale, F, perception, setting, start.origins)

@@ -57,7 +57,7 @@ def measure_pairs(restorer: Restorer, gt: Path, lq: Path, settings: Sequence[flo
                           *((f'perception {setting:g}', restoring(restorer, setting)) for setting in settings)]:
         figures = []
         for truth, photo in pairs:
-            x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255
+            x = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
             result, wanted = _bgr(restore(x)), np.ascontiguousarray(truth[..., ::-1])
             row = [calculate_psnr_protocol(result, wanted, 'mssr'), calculate_ssim_protocol(result, wanted, 'mssr')]
             figures.append(row + ([calculate_lpips(result, wanted)] if 'LPIPS' in head else []))

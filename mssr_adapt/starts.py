@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mssr_arch.imresize import bicubic_downsample
+from mssr_compat.checkpoint import read_metadata
 from mssr_compat.errors import UserError
-from mssr_compat.provenance import carried_on
+from mssr_compat.files import file_hash
+from mssr_compat.provenance import STARTED_FROM, carried_on
 from mssr_inference.networks import load_upscaler
 from mssr_inference.restorer import Restorer
 from mssr_inference.upscaler import lock_color
@@ -58,32 +60,45 @@ def read_start(paths: list[Path], scale: int, clean: Photos) -> Start:
             _check_scale(paths[0], restorer.scale, scale)
             return Start(restorer.options, restorer.scale, restorer.fidelity, restorer.perception, paths,
                          carried_on(paths[0]))
-    read = [_read(path, scale) for path in paths]
-    faithful = [gain_over_interpolation(net, scale, clean) > FAITHFUL for net, _ in read]
-    states = [net.state_dict() for net, _ in read]
-    origins = [origin for path in paths for origin in carried_on(path)]
-    if len(read) == 1:
-        ends = (states[0], None) if faithful[0] else (None, states[0])
-        return Start(read[0][1], scale, *ends, paths, origins)
-    if read[0][1] != read[1][1]:
-        raise UserError(f'--start {paths[0]} and {paths[1]} are not one network: give two sets of weights of the same '
-                        'architecture, or one file alone.')
-    if cosine(*states) < RELATED:
-        raise UserError(f'--start {paths[0]} and {paths[1]} were not trained from one another (their weights have '
-                        f'nothing in common), so that what is between them restores nothing: give one of them alone.')
+    if len(paths) == 1:
+        net, options = _read(paths[0], scale)
+        state = net.state_dict()
+        ends = (state, None) if gain_over_interpolation(net, scale, clean) > FAITHFUL else (None, state)
+        return Start(options, scale, *ends, paths, carried_on(paths[0]))
+    options, _, states, origins = related(paths, scale)
+    faithful = [gain_over_interpolation(_read(path, scale)[0], scale, clean) > FAITHFUL for path in paths]
     if faithful[0] == faithful[1]:
         kind = 'for fidelity, by a pixel loss' if faithful[0] else 'to look sharp'
         raise UserError(f'--start {paths[0]} and {paths[1]} were both trained {kind}: give one of them alone, or one '
                         'of each kind.')
     fidelity, perception = states if faithful[0] else states[::-1]
-    return Start(read[0][1], scale, fidelity, perception, paths, origins)
+    return Start(options, scale, fidelity, perception, paths, origins)
 
 
-def _read(path: Path, scale: int) -> tuple[nn.Module, dict]:
+def related(paths: list[Path], scale: int | None = None) -> tuple[dict, int, list[dict[str, Tensor]], list[dict]]:
+    """Two networks of one ancestry: their options, scale, both sets of weights, and where they come from.
+
+    Raises:
+        UserError: they are not one network, or have nothing in common.
+    """
+    (one, options), (other, other_options) = (_read(path, scale) for path in paths)
+    if options != other_options:
+        raise UserError(f'{paths[0]} and {paths[1]} are not one network: give two sets of weights of the same '
+                        'architecture, or one file alone.')
+    states = [one.state_dict(), other.state_dict()]
+    if cosine(*states) < RELATED:
+        raise UserError(f'{paths[0]} and {paths[1]} were not trained from one another (their weights have nothing in '
+                        'common), so that what is between them restores nothing: give one of them alone.')
+    own = {file_hash(path) for path in paths if STARTED_FROM in read_metadata(path)}  # the one may come from the other
+    origins = {origin['sha256']: origin for path in paths for origin in carried_on(path)}
+    return options, load_upscaler(paths[0]).scale, states, [o for digest, o in origins.items() if digest not in own]
+
+
+def _read(path: Path, scale: int | None) -> tuple[nn.Module, dict]:
     loaded = load_upscaler(path, remedy='scripts/export.py, given its option file, writes files that do')
-    _check_scale(path, loaded.scale, scale)
+    _check_scale(path, loaded.scale, scale or loaded.scale)
     if len(loaded.net.branches) > 1:
-        raise UserError(f'--start {path} is an ensemble of {len(loaded.net.branches)} networks: scripts/export.py '
+        raise UserError(f'{path} is an ensemble of {len(loaded.net.branches)} networks: scripts/export.py '
                         'writes one that stands for it (averaged).')
     return loaded.net.branches[0], loaded.options['branches'][0]
 

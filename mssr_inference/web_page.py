@@ -14,6 +14,7 @@ from mssr_inference.degrader import Degrader
 from mssr_inference.memory import is_out_of_memory
 from mssr_inference.networks import load_generator, load_upscaler
 from mssr_inference.picture_files import Picture, read_picture
+from mssr_inference.restorer import Restorer
 from mssr_inference.upscale_files import upscale_file
 from mssr_inference.upscaler import Upscaler
 
@@ -35,12 +36,18 @@ class Page:
                  max_pixels: int = 4_000_000):
         self.upscalers, self.generators = upscalers, generators
         self.device, self.max_pixels = device, max_pixels
-        self.load_upscaler = lru_cache(2)(lambda name: load_upscaler(upscalers[name]))
+        self.load_upscaler = lru_cache(2)(lambda name, perception: load_upscaler(upscalers[name],
+                                                                                 perception=perception))
         self.load_generator = lru_cache(4)(lambda name: load_generator(generators[name]))
 
-    def upscale(self, file: str | None, name: str, self_ensemble: bool, color_lock: bool, folder: str
-                ) -> tuple[Image.Image, Image.Image, str]:
-        """Upscale an uploaded photo.
+    def setting(self, name: str) -> float | None:
+        """Where the knob of a restorer stands; None: it is no restorer."""
+        restorer = Restorer.load(self.upscalers[name])
+        return restorer and restorer.setting
+
+    def upscale(self, file: str | None, name: str, self_ensemble: bool, color_lock: bool, folder: str,
+                perception: float | None = None) -> tuple[Image.Image, Image.Image, str]:
+        """Upscale an uploaded photo; ``perception`` turns the knob of a restorer, and is nothing to other networks.
 
         Returns:
             The photo enlarged bicubically and the result, for the slider, and the result's file in ``folder``.
@@ -49,7 +56,9 @@ class Page:
             UserError: there is no photo, it cannot be used, or it is too large.
         """
         picture = self._read(file)
-        upscaler = Upscaler(self.load_upscaler(name), self.device, 'fp32', self_ensemble, color_lock)
+        perception = None if self.setting(name) is None else perception
+        upscaler = Upscaler(self.load_upscaler(name, perception), self.device, 'fp32', self_ensemble,
+                            color_lock or None)
         target = Path(folder) / f'{Path(file).stem}_x{upscaler.scale}.png'
         try:
             upscale_file(upscaler, file, target, 'PNG')
@@ -108,12 +117,16 @@ def build_page(page: Page):
         raise UserError('the page needs Gradio: pip install -r requirements/demo_page.txt') from error
     results = tempfile.TemporaryDirectory(prefix='mssr_page_')  # goes with the process
 
-    def upscale(file, name, self_ensemble, color_lock):
+    def upscale(file, name, self_ensemble, color_lock, perception):
         try:
-            before, after, target = page.upscale(file, name, self_ensemble, color_lock, results.name)
+            before, after, target = page.upscale(file, name, self_ensemble, color_lock, results.name, perception)
         except UserError as error:
             raise gr.Error(_sentence(error)) from error
         return (before, after), target
+
+    def turn(name):
+        setting = page.setting(name)
+        return gr.Slider(value=setting or 0, visible=setting is not None)
 
     def draw(file, name, draws, seed):
         try:
@@ -130,11 +143,16 @@ def build_page(page: Page):
                     name = gr.Dropdown(list(page.upscalers), value=next(iter(page.upscalers), None), label='Weights')
                     ensemble = gr.Checkbox(label='Self-ensemble (8 times the work)')
                     lock = gr.Checkbox(label="Keep the photo's colours")
+                    first = next(iter(page.upscalers), None)
+                    setting = page.setting(first) if first else None
+                    knob = gr.Slider(0, 1, value=setting or 0, step=0.05, visible=setting is not None,
+                                     label='Perception: from fewest errors (0) to sharpest (1)')
                     start = gr.Button('Upscale', variant='primary')
                 with gr.Column(scale=2):
                     slider = gr.ImageSlider(label='Before and after', format='png', interactive=False)
                     result = gr.File(label='Result', interactive=False)
-            start.click(upscale, [photo, name, ensemble, lock], [slider, result], concurrency_limit=1)
+            start.click(upscale, [photo, name, ensemble, lock, knob], [slider, result], concurrency_limit=1)
+            name.change(turn, name, knob)
         with gr.Tab('Degrade', visible=bool(page.generators)):
             with gr.Row():
                 with gr.Column(scale=1):

@@ -22,7 +22,7 @@ class Adapted:
     draws: list[tuple[str, np.ndarray]]  #: real LR, bicubic LR and draws: titles and pictures
     others: dict[str, Measured]  #: interpolation and the start
     curve: dict[float, Measured]  #: by settings of the knob
-    tried: list[tuple[float, float, Measured]]  #: share of what was learned, setting, figures
+    tried: list[tuple[float, float, tuple[float, ...]]]  #: share of what was learned, setting, figures and cost
     share: float  #: that was chosen
     setting: float  #: that the restorer has
     pairs: list[tuple[str, ...]]  #: title and figures of rows, where there are pairs with ground truth

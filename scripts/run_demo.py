@@ -1,107 +1,75 @@
-"""The demo: unpaired super-resolution learned from photographs that ship with scikit-image, in a few minutes.
+"""The demo: photographs that ship with scikit-image, degraded by a simulated camera, and adapt.py on them.
 
-    make demo        (or: python scripts/run_demo.py)
+    make demo        (or: python scripts/run_demo.py [--minutes N])
 
-It makes the data, trains two degradation generators (stage 1, side by side), trains two SR networks on what they draw
-(stage 2), tests them, and ends in a table and a picture. Each step is the command that it prints; the full logs are
-where BasicSR keeps them. A second run starts anew: what the one before left under the demo's names is replaced.
+It makes the data (clean photos, and small, noisy ones of other scenes), adapts the start that ships to them, restores
+them, measures on pairs that none of it has seen, and ends in a table and a picture. A second run starts anew.
 """
 
 import argparse
-import os
-import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from mssr_train.job import Job, job_environment
+import torch
+from PIL import Image, ImageDraw, ImageFont
 
-STAGE1 = {'DeResnet': 'degradation_deresnet', 'HAN': 'degradation_han'}
-STAGE2 = {'SR networks': 'train_mssr'}
-TOTAL = re.compile(r'^  total_iter: (\d+)', re.M)
+from mssr_adapt.choice import interpolated, restoring
+from mssr_adapt.pairs import read_pairs
+from mssr_inference.restorer import Restorer
 
-
-def main():
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    os.chdir(ROOT)
-    for name in ('demo_degradation_deresnet', 'demo_degradation_han', 'demo_mssr', 'demo_test'):
-        for folder in ('experiments', 'results'):
-            shutil.rmtree(ROOT / folder / name, ignore_errors=True)
-    start = time.monotonic()
-    say('Data: photographs from scikit-image, one half clean and large, the other through a simulated camera')
-    run([sys.executable, 'scripts/make_demo_data.py'])
-    say('Stage 1: two generators learn how the camera degrades, from photos of other scenes')
-    train(STAGE1)
-    say('Stage 2: two SR networks learn from what the generators draw, and from each other')
-    train(STAGE2)
-    say('Test')
-    run([sys.executable, 'test.py', '-opt', 'options/demo/test_mssr.yml'], quiet=True)
-    print(f'All of it took {(time.monotonic() - start) / 60:.1f} minutes.\n')
-    run([sys.executable, 'scripts/demo_report.py'])
+DATA, OUT = ROOT / 'datasets' / 'demo', ROOT / 'demo'
+PANEL, SIDE = 300, 40  # pixels of a panel, and LR pixels that it shows
+PHOTOS = (0, 1, 3)  # of the validation pairs, that the picture shows
 
 
-def say(text):
-    print(f'\n== {text}', flush=True)
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--minutes', default='4', metavar='N', help='for the adaptation (default: 4)')
+    args = parser.parse_args()
+    shutil.rmtree(OUT, ignore_errors=True)
+    clean, real, gt, lq = (str(DATA / name) for name in (
+        'train-clean-images', 'train-noisy-images', 'valid-gt-clean', 'valid-input-noisy'))
+    for command in (['scripts/make_demo_data.py', '--output', str(DATA)],
+                    ['adapt.py', '--clean', clean, '--real', real, '--out', str(OUT), '--pairs', gt, lq, '--minutes',
+                     args.minutes]):
+        print('\n$ python', *(part.replace(f'{ROOT}/', '') for part in command), flush=True)
+        status = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
+        if status:
+            return status
+    picture = OUT / 'demo.png'
+    draw_picture(Path(gt), Path(lq), picture)
+    print(f'\nLook at {picture} and {OUT / "report.html"}')
+    return 0
 
 
-def run(command, quiet=False):
-    """One command to its end; where it fails, its message and its status are ours."""
-    print('$ python', *command[1:], flush=True)
-    done = subprocess.run(command, env=job_environment(threads(1)), text=True, capture_output=quiet)
-    if done.returncode:
-        sys.exit(done.stderr or done.returncode)
-
-
-def threads(processes):
-    """All cores, shared among the processes."""
-    return max((os.cpu_count() or 1) // processes, 1)
-
-
-def train(options):
-    """Train the option files {label: name} side by side, with one line of progress for all."""
-    trainings = []
-    try:
-        for label, name in options.items():
-            path = f'options/demo/{name}.yml'
-            command = [sys.executable, 'train.py', '-opt', path]
-            print('$ python', *command[1:], flush=True)
-            job = Job(command, ROOT / 'datasets' / 'demo' / f'{name}.log', threads(len(options)))
-            trainings.append((label, job, int(TOTAL.search(Path(path).read_text())[1])))
-        follow(trainings)
-    finally:
-        for _, job, _ in trainings:
-            job.ask_to_stop()
-
-
-def follow(trainings):
-    """Show progress until all have ended; stop at the first failure with the end of its log."""
-    terminal = sys.stdout.isatty()
-    while True:
-        running = any(job.status is None for _, job, _ in trainings)
-        line = '   '.join(progress(*training) for training in trainings)
-        print(f'\r{line:100}' if terminal else line, end='' if terminal and running else '\n', flush=True)
-        for label, job, _ in trainings:
-            if job.status:
-                sys.exit(f'\nTraining of {label} failed; the end of its log:\n' + '\n'.join(job.last_lines(15)))
-        if not running:
-            return
-        deadline = time.monotonic() + (1 if terminal else 15)
-        while time.monotonic() < deadline and any(job.status is None for _, job, _ in trainings):
-            time.sleep(0.2)
-
-
-def progress(label, job, total):
-    """``DeResnet 120/400, 0:00:50 left``"""
-    if job.status is not None:
-        return f'{label} {total}/{total}, done'
-    iteration, left = job.iteration()
-    return f'{label} {iteration}/{total}, {left} left' if iteration else f'{label} starts'
+@torch.no_grad()
+def draw_picture(gt: Path, lq: Path, path: Path) -> None:
+    """Middles of photos: as they came, interpolated, restored at both ends of the knob and between, and the truth."""
+    restorer = Restorer.load(OUT / 'restorer.safetensors')
+    pairs, s = read_pairs(gt, lq, restorer.scale), restorer.scale
+    ways = [('LR photo', lambda x: torch.nn.functional.interpolate(x, scale_factor=s)),
+            ('interpolation', interpolated(s)), ('fidelity', restoring(restorer, 0.0)),
+            (f'chosen: {restorer.setting:g}', restoring(restorer))]
+    titles = [*(title for title, _ in ways), 'truth']
+    canvas = Image.new('RGB', (len(titles) * (PANEL + 6) - 6, 26 + len(PHOTOS) * (PANEL + 6) - 6), 'white')
+    write = ImageDraw.Draw(canvas)
+    for column, title in enumerate(titles):
+        write.text((column * (PANEL + 6) + 4, 4), title, fill='black', font=ImageFont.load_default(16))
+    for row, k in enumerate(PHOTOS):
+        truth, photo = (torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255 for image in pairs[k])
+        for column, image in enumerate([*(way(photo) for _, way in ways), truth]):
+            top, left = ((side - SIDE * s) // 2 for side in image.shape[-2:])
+            part = image[0, :, top:top + SIDE * s, left:left + SIDE * s].clamp(0, 1).mul(255).round().byte()
+            panel = Image.fromarray(part.permute(1, 2, 0).numpy()).resize((PANEL, PANEL), Image.Resampling.LANCZOS
+                                                                          if column else Image.Resampling.NEAREST)
+            canvas.paste(panel, (column * (PANEL + 6), 26 + row * (PANEL + 6)))
+    canvas.save(path)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -150,9 +150,9 @@ def simple(value):
 
 
 @pytest.mark.parametrize('fidelity, perception, B, ends', [
-    (1, 10, None, (1 + 0.5 * 4, 10 + 0.5 * 4)),  # F - S = 4
+    (1, 10, None, (5, 10 + 0.5 * 4)),  # F - S = 4
     (None, 10, 2, (5, 10 + 0.5 * 3)),  # F - B = 3
-    (1, None, None, (1 + 0.25 * 4, 1 + 0.5 * 4)),
+    (1, None, None, (5, 5 + 0.5 * 4)),
 ])
 def test_what_was_learned_is_added_to_both_ends(fidelity, perception, B, ends):
     start = Start(TINY_RRDB, 4, *(None if value is None else simple(value) for value in (fidelity, perception)))
@@ -222,8 +222,9 @@ def test_the_choice_takes_the_result_that_fits_its_photo():
     steps = []
     restorer, tried = choose(Start(TINY_RRDB, 4, S, C), F, None, judge, lambda done, total: steps.append((done, total)))
     assert len(tried) == len(SHARES) * len(SETTINGS) == steps[-1][0] == steps[-1][1]
-    best = min(tried, key=lambda one: one.figures.cycle)
-    assert restorer.setting == best.setting
+    best = min(tried, key=lambda one: one.figures.cycle + max(one.figures.noise - one.allowed, 0))
+    assert restorer.setting == best.setting and {one.allowed for one in tried} == {best.allowed}
+    assert best.allowed >= judge.clean_noise
     again = judge.measure(restoring(restorer))
     assert again.cycle == pytest.approx(best.figures.cycle) and again.noise >= 0
     perfect = judge.measure(lambda lq: interpolate(lq, scale_factor=4, mode='bicubic'))

@@ -10,11 +10,12 @@ from PIL import Image
 
 import demo
 from data_tools import write_photo
-from inference_tools import generator_checkpoint, picture, sr_checkpoint
+from inference_tools import TINY_RRDB, enliven, generator_checkpoint, picture, sr_checkpoint
 from mssr_arch import SREnsemble, WaveletDiscriminator
 from mssr_compat.errors import UserError
 from mssr_data.decoding import decode_image, to_rgb8
 from mssr_inference.picture_files import read_picture
+from mssr_inference.restorer import Restorer
 from mssr_inference.web_page import MOST_DRAWS, Page, build_page, launch
 
 
@@ -146,3 +147,18 @@ def test_in_a_browser_from_drop_to_picture(page, tmp_path):
         assert elsewhere == []
     finally:
         blocks.close()
+
+
+def test_the_knob_turns_restorers_alone(page, tmp_path):
+    Restorer(TINY_RRDB, 4, *(enliven(SREnsemble([TINY_RRDB]), seed).branches[0].state_dict() for seed in (0, 1)),
+             0.25).save(tmp_path / 'restorer.safetensors')
+    upscalers, generators = demo.find_weights([tmp_path])
+    both = Page({**upscalers, **page.upscalers}, generators, torch.device('cpu'), 5000)
+    (name,) = upscalers
+    assert both.setting(name) == 0.25 and both.setting('sr') is None
+    write_photo(tmp_path / 'p.png', picture(12, 12))
+    pictures = {(which, perception): both.upscale(str(tmp_path / 'p.png'), which, False, False, str(tmp_path),
+                                                  perception)[1].tobytes()
+                for which in (name, 'sr') for perception in (None, 0.25, 1.0)}
+    assert pictures[name, None] == pictures[name, 0.25] != pictures[name, 1.0]
+    assert pictures['sr', None] == pictures['sr', 1.0]

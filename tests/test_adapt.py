@@ -1,0 +1,168 @@
+"""The whole adaptation: two folders in, restored photos out; stopped, gone on with, and asked for what cannot be."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import adapt
+from data_tools import write_photo
+from inference_tools import picture
+from mssr_adapt import adaptation
+from mssr_adapt.folders import write_bundled
+from mssr_adapt.option_files import OptionFiles
+from mssr_adapt.starts import BUNDLED, Start, read_start
+from mssr_degradation import LearnedDegradation
+from mssr_inference.restorer import Restorer
+from mssr_options.reader import read_options
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    """Clean photos; real ones: small, blurred, noisy; one of each damaged; pairs."""
+    root, rng = tmp_path_factory.mktemp('adapt'), np.random.default_rng(0)
+
+    def degraded(photo):
+        small = cv2.GaussianBlur(photo, (0, 0), 2.5)[::4, ::4]
+        return np.clip(small + rng.normal(0, 8, small.shape), 0, 255).round().astype(np.uint8)
+
+    for path in sorted(write_bundled(root / 'all').iterdir()):
+        photo = cv2.imread(str(path))[:352, :352]
+        write_photo(root / 'clean' / f'{path.stem}.png', photo[:176])
+        write_photo(root / 'real' / f'{path.stem}.png', degraded(photo[176:]))
+    for role in ('clean', 'real'):
+        (root / role / 'damaged.png').write_bytes(b'no photo')
+    write_photo(root / 'gt' / 'a.png', photo[:128, :160])
+    write_photo(root / 'lq' / 'a.png', degraded(photo[:128, :160]))
+    return root
+
+
+def arguments(world, out, *others):
+    return ['--clean', str(world / 'clean'), '--real', str(world / 'real'), '--out', str(out), *others]
+
+
+@pytest.fixture(scope='module')
+def adapted(world, tmp_path_factory):
+    """One adaptation from the start that ships."""
+    out = tmp_path_factory.mktemp('out') / 'adapted'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OptionFiles, 'recipe_lengths', staticmethod(lambda: (4, 4)))
+        status = adapt.main(arguments(world, out, '--pairs', str(world / 'gt'), str(world / 'lq')))
+    return out, status
+
+
+def test_everything_is_written(world, adapted):
+    out, status = adapted
+    assert status == 1  # one photo could not be restored: it is damaged
+    restored = {path.name: cv2.imread(str(path)).shape for path in (out / 'restored').iterdir()}
+    real = {path.name: cv2.imread(str(path)) for path in (world / 'real').iterdir()}
+    assert restored == {name: (4 * photo.shape[0], 4 * photo.shape[1], 3) for name, photo in real.items()
+                        if photo is not None}
+    page = (out / 'report.html').read_text()
+    assert 'http' not in page.replace('http://www.w3.org', '') and page.count('class="slider"') == 6
+    for words in ('Before and after', 'One knob', 'Against ground truth', 'interpolation', 'chosen'):
+        assert words in page
+    names = {path.stem for path in (out / 'options').iterdir()}
+    assert names == {'degradation', 'on_draws'}
+    for path in (out / 'options').iterdir():
+        assert read_options(str(path))['train']['total_iter'] == 4
+    assert not list(out.rglob('*.aside'))
+
+
+def test_the_files_can_be_used(adapted):
+    out, _ = adapted
+    restorer = Restorer.load(out / 'restorer.safetensors')
+    record = json.loads((out / 'work' / 'adaptation.json').read_text())
+    best = min(record['tried'], key=lambda row: row[-1])
+    assert (record['share'], restorer.setting) == tuple(best[:2])
+    start = Restorer.load(BUNDLED)
+    assert any(not torch.equal(restorer.fidelity[name], start.fidelity[name]) for name in start.fidelity)
+    degrade = LearnedDegradation.load(out / 'degradation.safetensors')
+    drawn = degrade(torch.rand(2, 3, 64, 48), generator=torch.Generator().manual_seed(0))
+    assert drawn.shape == (2, 3, 16, 12) and degrade.strength == [0, 0.7]
+
+
+def test_called_again_it_has_nothing_to_do(world, adapted, capsys):
+    out, _ = adapted
+    before = {path: path.stat().st_mtime_ns for path in out.rglob('*') if path.is_file()
+              and path.name != 'adaptation.json'}
+    assert adapt.main(arguments(world, out, '--pairs', str(world / 'gt'), str(world / 'lq'))) == 1
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert 'restored photos' in capsys.readouterr().out
+
+
+def test_another_adaptation_does_not_go_there(world, adapted, capsys):
+    out, _ = adapted
+    assert adapt.main(['--clean', str(world / 'clean'), '--real', str(world / 'lq'), '--out', str(out)]) == 2
+    assert 'holds an adaptation of other photos' in capsys.readouterr().err
+
+
+def test_a_start_of_one_kind_learns_twice(monkeypatch, world, tmp_path):
+    """Of perception alone: on draws, and on bicubic LR of the same crops at the rate that was found."""
+    monkeypatch.setattr(OptionFiles, 'recipe_lengths', staticmethod(lambda: (4, 4)))
+    start = read_start([BUNDLED], 4, [])
+    monkeypatch.setattr(adaptation, 'read_start', lambda *_: Start(start.options, 4, None, start.perception, [BUNDLED]))
+    assert adapt.main(arguments(world, tmp_path / 'out', '--perception', '0.9')) == 1
+    options = {path.stem: read_options(str(path)) for path in (tmp_path / 'out' / 'options').iterdir()}
+    assert set(options) == {'degradation', 'on_draws', 'on_bicubic'}
+    draws, bicubic = options['on_draws'], options['on_bicubic']
+    assert bicubic['degradations'] == [{'type': 'BicubicDegradation', 'scale': 4}]
+    assert not bicubic['train']['find_rate'] and 'gt_sharpen' not in bicubic['train']
+    log = (tmp_path / 'out' / 'work' / 'logs' / 'on_draws.log').read_text()
+    assert f'the rate of optim_g is {bicubic["train"]["optim_g"]["lr"]:.3g} ' in log
+    assert draws['datasets'] == bicubic['datasets'] and draws['manual_seed'] == bicubic['manual_seed']
+    assert Restorer.load(tmp_path / 'out' / 'restorer.safetensors').setting == 0.9
+
+
+def test_stopped_it_goes_on(world, tmp_path):
+    """Ctrl-C in the middle of a training: it is saved, and the same command does the rest."""
+    code = ("import sys; from mssr_adapt.option_files import OptionFiles; "
+            "OptionFiles.recipe_lengths = staticmethod(lambda: (4, 400)); import adapt; sys.exit(adapt.main())")
+    command = [sys.executable, '-c', code, *arguments(world, tmp_path / 'out')]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / 'out' / 'work' / 'logs' / 'on_draws.log'
+    deadline = time.monotonic() + 280
+    while not (log.is_file() and 'iter: ' in log.read_text()) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130 and 'the same command goes on' in errors and 'Traceback' not in errors
+    states = list((tmp_path / 'out' / 'work' / 'experiments' / 'on_draws' / 'training_states').iterdir())
+    assert states
+    record = json.loads((tmp_path / 'out' / 'work' / 'adaptation.json').read_text())
+    assert record['done'] == ['prepare', 'plan', 'degradation'] and record['seconds'] > 0
+
+
+@pytest.mark.parametrize('spoil, words', [
+    ('missing', "--real: '.*nowhere' does not exist"), ('few', 'at least 6 are needed'), ('scale', '--scale is 2'),
+    ('start', 'no such file'), ('perception', 'from 0 to 1'), ('three', 'one file or two'), ('minutes', '--minutes'),
+])
+def test_mistakes_are_one_sentence(world, tmp_path, capsys, spoil, words):
+    (tmp_path / 'few').mkdir()
+    write_photo(tmp_path / 'few' / 'one.png', picture(64, 64))
+    given = {
+        'missing': ['--real', str(tmp_path / 'nowhere')], 'few': ['--real', str(tmp_path / 'few')],
+        'scale': ['--scale', '2'],
+        'start': ['--start', str(tmp_path / 'none.pth')], 'perception': ['--perception', '2'],
+        'three': ['--start', 'a', 'b', 'c'], 'minutes': ['--minutes', '-3'],
+    }[spoil]
+    try:
+        status = adapt.main(arguments(world, tmp_path / 'out', *given))
+    except SystemExit as error:
+        status = error.code
+    error = capsys.readouterr().err
+    assert status == 2 and 'Traceback' not in error
+    assert re.search(words, error)
