@@ -184,7 +184,7 @@ class Adaptation:
             others = self.seconds + self._choosing() + self._restoring() + 5
             self.record['lengths'] = list(fitting(recipe, tuple(self.record['speeds']), others, self.request.minutes))
             shutil.rmtree(self.work / 'experiments', ignore_errors=True)
-            for file in files.folder.glob('trial_*.yml'):
+            for file in (path for name in ('trial_*', 'one', 'other') for path in files.folder.glob(f'{name}.yml')):
                 file.unlink()
             self._done('plan')
         (i1, i2), (s1, s2) = self.record['lengths'], self.record['speeds']
@@ -246,7 +246,8 @@ class Adaptation:
             ('start', restoring(Restorer(start.options, start.scale, start.trained, start.trained))))}
         curve = {setting: judge.measure(restoring(restorer, setting)) for setting in CURVE}
         best = min(tried, key=lambda one: one.cost)
-        self.record |= {'share': best.share, 'tried': [(one.share, one.setting, *one.figures, one.cost) for one in tried],
+        rows = [(one.share, one.setting, *one.figures, one.cost) for one in tried]
+        self.record |= {'share': best.share, 'tried': rows,
                         'before': {name: list(figures) for name, figures in before.items()},
                         'curve': {str(setting): list(figures) for setting, figures in curve.items()}}
         self.bar.leave()

@@ -22,7 +22,7 @@ from mssr_arch import (
 PACKAGE = Path(mssr_arch.__file__).parent
 ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'spandrel', 'torch'} | sys.stdlib_module_names
 NAMES = {'BicubicDegradation', 'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble',
-         'SpandrelNet', 'WaveletDiscriminator'}
+         'SimulatedDegradation', 'SpandrelNet', 'WaveletDiscriminator'}
 
 
 def test_networks_import_only_what_they_may():
