@@ -14,7 +14,7 @@ from PIL import Image
 
 from data_tools import photo, write_folder, write_photo
 from prepare_tools import SCRIPTS, files, main, pack, run, small_photos
-from scripts.prepare.presets import PRESETS, ROLES, pattern
+from mssr_prepare.presets import PRESETS, ROLES, pattern
 
 
 @pytest.fixture
