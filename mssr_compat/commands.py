@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from mssr_compat.errors import UserError
 def called(command: str) -> str:
     """How this process was called: ``mssr COMMAND``, or ``python SCRIPT`` where a script of a clone was."""
     script = Path(sys.argv[0])
-    return f'python {script}' if script.suffix == '.py' and script.name != '__main__.py' else f'mssr {command}'
+    of_a_clone = script.suffix == '.py' and script.name != '__main__.py'
+    return f'python {shlex.quote(str(script))}' if of_a_clone else f'mssr {command}'
 
 
 def command_parser(command: str, page: str) -> argparse.ArgumentParser:

@@ -15,9 +15,9 @@ from PIL import Image
 
 from data_tools import options, photo, write_photo
 from mssr_data.sampler import SampleIndex
-from prepare_tools import run, small_photos
 from mssr_prepare.images import Crop
 from mssr_prepare.sources import Photo, unique_keys
+from prepare_tools import run, small_photos
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from data_tools import photo, write_photo
 from mssr_data import lmdb_store
-from prepare_tools import contents, files, run, small_photos
 from mssr_prepare import images
+from prepare_tools import contents, files, run, small_photos
 
 
 @pytest.fixture

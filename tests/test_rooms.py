@@ -23,6 +23,7 @@ BELOW['mssr_model'] = BELOW['mssr_monitor'] | {'mssr_monitor'}
 BELOW['mssr_report'] = BELOW['mssr_model'] | {'mssr_model', 'mssr_inference', 'mssr_options'}
 BELOW['mssr_train'] = BELOW['mssr_model'] | {'mssr_model', 'mssr_options'}
 BELOW['mssr_adapt'] = BELOW['mssr_report'] | BELOW['mssr_train'] | {'mssr_report', 'mssr_train', 'mssr_prepare'}
+BELOW['mssr_command'] = BELOW['mssr_adapt'] | {'mssr_adapt'}
 
 
 def imported(path):
