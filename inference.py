@@ -1,71 +1,8 @@
-"""Upscale photos with a trained network; the checkpoint is all it needs.
+"""Upscale photos: ``python inference.py --help``; ``mssr upscale`` is the same."""
 
-    python inference.py -c experiments/mssr_aim/models/net_g_latest.pth -i photos -o results
-    python inference.py -c net_g.pth -i 'photos/**/*.jpg' --format png --precision fp16 --self-ensemble
-    python inference.py -c RealESRGAN_x4plus.pth -i photo.png -o large.png
-    python inference.py -c restorer.safetensors -i photos -o restored --perception 0.5
-
-Exit code: 0 if all went well, 1 if some photos could not be upscaled (they are listed), 2 after a mistaken call.
-"""
-
-import argparse
 import sys
 
-import mssr_inference  # noqa: F401  (shims, and networks register)
-from mssr_compat.errors import UserError
-from mssr_inference.command_line import choose_device, whole
-from mssr_inference.networks import load_upscaler
-from mssr_inference.upscale_files import largest_result, list_jobs, upscale_all
-from mssr_inference.upscaler import PRECISIONS, Tiling, Upscaler
-
-
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('-c', '--checkpoint', required=True, help='.pth or .safetensors of an SR network')
-    parser.add_argument('-i', '--input', required=True, help='photo, folder, or pattern in quotes')
-    parser.add_argument('-o', '--output', default='results', help='folder, or file for one photo (default: results)')
-    parser.add_argument('--opt', help='option file with network_g, for a checkpoint that does not carry its options')
-    parser.add_argument('--branch', type=whole(1), help='one branch of the ensemble alone, from 1')
-    parser.add_argument('--self-ensemble', action='store_true', help='mean over flips and quarter turns: 8 x the work')
-    parser.add_argument('--perception', type=float, metavar='P', help="a restorer's knob, from 0 (fewest errors) to 1 "
-                        '(sharpest; default: what adapt.py chose)')
-    parser.add_argument('--color-lock', action=argparse.BooleanOptionalAction, help="keep the photo's low frequencies "
-                        '(colours; default: for restorers)')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ... (default: auto)')
-    parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='default: fp32')
-    parser.add_argument('--tile', type=whole(0), help='side of tiles in pixels; 0: none (default: by free memory)')
-    parser.add_argument('--overlap', type=whole(0, 'auto', 'exact'), default='auto',
-                        help='pixels that a tile sees beyond its own; auto: enough for less than one 8-bit level; '
-                             'exact: all that the network can see (default: auto)')
-    parser.add_argument('--max-memory', type=float, metavar='GIB', help='for tiles (default: by free memory)')
-    parser.add_argument('--format', choices=('same', 'png', 'jpg', 'webp', 'tif'), default='same',
-                        help='of the results (default: same as the photo, or png where that cannot be written)')
-    parser.add_argument('--quality', type=whole(1), default=95, help='of JPEG and WebP, 1 to 100 (default: 95)')
-    parser.add_argument('--suffix', default='', help='put at the end of the names')
-    parser.add_argument('--skip-existing', action='store_true', help='leave photos whose result exists')
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-    try:
-        jobs = list_jobs(args.input, args.output, args.format, args.suffix)
-        loaded = load_upscaler(args.checkpoint, args.opt, args.branch, perception=args.perception)
-        upscaler = Upscaler(loaded, choose_device(args.device), args.precision, args.self_ensemble, args.color_lock)
-        memory = None if args.max_memory is None else int(args.max_memory * 2**30)
-        todo = [job for job in jobs if not (args.skip_existing and job.target.exists())]
-        if todo:
-            print(largest_result(todo, upscaler.scale))
-        failures = upscale_all(upscaler, todo, Tiling(args.tile, args.overlap, memory), min(args.quality, 100))
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    if failures:
-        print(f'{len(failures)} of {len(jobs)} photos could not be upscaled:', file=sys.stderr)
-        for path, why in failures:
-            print(f'  {path}: {why}', file=sys.stderr)
-    return 1 if failures else 0
-
+from mssr_command.upscale import main
 
 if __name__ == '__main__':
     sys.exit(main())

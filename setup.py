@@ -1,6 +1,22 @@
 """MSSR: unpaired real-world super-resolution with learned degradations, a plugin of BasicSR."""
 
+import shutil
+from pathlib import Path
+
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithOptions(build_py):
+    """A copy of ``options`` lies where ``mssr_options.shipped`` looks; an editable installation has none."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            copy = Path(self.build_lib) / 'mssr_options' / 'option_files'
+            shutil.rmtree(copy, ignore_errors=True)  # of an earlier build
+            shutil.copytree('options', copy)
+
 
 setup(
     name='mssr',
@@ -15,6 +31,8 @@ setup(
     # the packages of this moment, and one that a `git pull` brings is not found until the next installation.
     package_dir={'': '.'},
     package_data={'mssr_report': ['*.html', '*.css'], 'mssr_adapt': ['*.safetensors']},
+    cmdclass={'build_py': BuildWithOptions},
+    entry_points={'console_scripts': ['mssr = mssr_command.__main__:main']},
     install_requires=[
         'torch>=2.6',
         'torchvision>=0.21',

@@ -1,13 +1,8 @@
-"""Train either stage: ``python train.py -opt options/train_degradation_aim.yml``."""
+"""Train either stage: ``python train.py -opt options/train_degradation_aim.yml``; ``mssr train`` is the same."""
 
 from pathlib import Path
 
-import mssr_arch  # noqa: F401  (each import registers its classes with BasicSR)
-import mssr_data  # noqa: F401
-import mssr_loss  # noqa: F401
-import mssr_metric  # noqa: F401
-import mssr_model  # noqa: F401
-from mssr_train.pipeline import train
+from mssr_command.train import train
 
 if __name__ == '__main__':
     train(str(Path(__file__).resolve().parent))

@@ -40,7 +40,6 @@ from mssr_options.reader import read_options
 from mssr_report.adaptation_page import Adapted, adaptation_page
 from mssr_train.job import Job
 
-ROOT = Path(__file__).resolve().parent.parent
 PHOTOS, FEWEST, SIDE = 12, 4, 64  # real LR photos that the choice is made on, and pixels a side of their middle
 CHOOSING = 300.0  # seconds that the choice may take where that leaves enough photos
 TRIALS = len(SHARES) * len(SETTINGS)
@@ -166,8 +165,8 @@ class Adaptation:
         """Cut the photos into parts that are read fast, all of 8 bits."""
         if 'prepare' not in self.record['done']:
             self.say('Preparing the photos ...')
-            self._run('prepare', [str(ROOT / 'scripts' / 'prepare_data.py'), '--gt', str(clean.path), '--lq',
-                                  str(real.path), '--out', str(self.data), '--scale', str(self.request.scale)])
+            self._run('prepare', ['-m', 'mssr_prepare', '--gt', str(clean.path), '--lq', str(real.path), '--out',
+                                  str(self.data), '--scale', str(self.request.scale)])
             self._done('prepare')
 
     def _plan(self, files: OptionFiles, start: Start) -> None:
@@ -403,7 +402,7 @@ class Adaptation:
             raise UserError(''.join(job.last_lines(1)).removeprefix('error: ') or f'{name} failed: see {job.log}')
 
     def _job(self, command: list[str], log: Path, threads: int) -> Job:
-        job = Job(command, log, threads, append=True, apart=True, folder=ROOT)
+        job = Job(command, log, threads, append=True, apart=True)
         self.jobs.append(job)
         return job
 

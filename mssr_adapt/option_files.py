@@ -5,8 +5,9 @@ from pathlib import Path
 
 from mssr_compat.files import write_whole
 from mssr_options.reader import effective_yaml, read_options
+from mssr_options.shipped import SHIPPED
 
-RECIPES = Path(__file__).resolve().parent.parent / 'options' / 'recipes'
+RECIPES = SHIPPED / 'recipes'
 GENERATOR, LEARNING = 'degradation_deresnet.yml', 'adapt.yml'
 TRIAL = 10  # iterations, of which the last half is timed
 

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -67,6 +69,31 @@ def _slurm_environment(port: int | None) -> None:
             raise UserError(f'--launcher slurm: scontrol does not tell the first of the nodes {nodes}; set MASTER_ADDR '
                             'to its name in the job script: export MASTER_ADDR=$(scontrol show hostnames '
                             '"$SLURM_NODELIST" | head -n 1)') from error
+
+
+def join_others() -> None:
+    """Join the processes that torchrun started beside this one, if any: for small messages, and for waiting alone."""
+    if int(os.environ.get('WORLD_SIZE', 1)) > 1:
+        dist.init_process_group('gloo', timeout=timedelta(days=7))  # however long the slowest one takes
+
+
+def together(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in every process; where it fails by a user's mistake in one, all raise that, and none waits.
+
+    Raises:
+        UserError: the mistake of the first process that has one, with ``everywhere`` set.
+    """
+    result = mistake = None
+    try:
+        result = function(*arguments)
+    except UserError as error:
+        mistake = str(error)
+    mistakes = [found for found in gathered(mistake) if found]
+    if mistakes:
+        error = UserError(mistakes[0])
+        error.everywhere = True
+        raise error
+    return result
 
 
 def leave_dist() -> None:

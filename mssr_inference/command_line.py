@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 
 import torch
@@ -50,3 +51,10 @@ def choose_device(name: str = 'auto') -> torch.device:
         raise UserError(f'--device {name} cannot be used on this machine; there are cpu'
                         f'{"".join(f", cuda:{k}" for k in range(torch.cuda.device_count()))}.') from error
     return device
+
+
+def own_device(name: str) -> torch.device:
+    """Under torchrun each process of a machine takes the GPU of its number."""
+    if name == 'auto' and torch.cuda.is_available() and 'LOCAL_RANK' in os.environ:
+        name = f'cuda:{int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()}'
+    return choose_device(name)

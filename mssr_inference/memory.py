@@ -13,11 +13,14 @@ CPU_CAP = GIB  # larger tiles are hardly faster there
 
 
 def tile_budget(device: torch.device) -> int:
-    """Bytes that a tile may take: most of a GPU's free memory; half of what the CPU has free, at most 1 GiB."""
+    """Bytes that a tile may take: most of a GPU's free memory; half of what the CPU has free, at most 1 GiB.
+
+    Processes that torchrun started beside this one share what the CPU has.
+    """
     if device.type == 'cuda':
         torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0] * 0.8)
-    return int(min(free_on_cpu() / 2, CPU_CAP))
+    return int(min(free_on_cpu() / 2 / int(os.environ.get('LOCAL_WORLD_SIZE', 1)), CPU_CAP))
 
 
 def free_on_cpu() -> float:

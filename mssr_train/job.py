@@ -8,6 +8,7 @@ from pathlib import Path
 
 _ITERATION = re.compile(r'iter: +([\d,]+),(?:.*?\[eta: (.*?), time)?')
 _TAIL = 4000  # bytes of a log in which the last iteration is looked for
+_PACKAGES = Path(__file__).resolve().parent.parent
 PATIENCE = 120.0  # seconds in which a stopped process may save
 
 
@@ -20,16 +21,14 @@ class Job:
         threads: CPU threads for it.
         append: keep what the log holds.
         apart: in a group of its own, which Ctrl-C at the terminal does not reach: its owner stops it in good order.
-        folder: where it runs; None: here.
     """
 
-    def __init__(self, command: list[str], log: str | Path, threads: int, append: bool = False, apart: bool = False,
-                 folder: str | Path | None = None):
+    def __init__(self, command: list[str], log: str | Path, threads: int, append: bool = False, apart: bool = False):
         self.log, self.start = Path(log), time.monotonic()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, 'a' if append else 'w', encoding='utf-8') as file:
             self.process = subprocess.Popen(command, env=job_environment(threads), stdout=file,
-                                            stderr=subprocess.STDOUT, start_new_session=apart, cwd=folder)
+                                            stderr=subprocess.STDOUT, start_new_session=apart)
 
     @property
     def status(self) -> int | None:
@@ -68,5 +67,10 @@ class Job:
 
 
 def job_environment(threads: int) -> dict[str, str]:
-    """For a process beside others: OpenMP threads that wait must not burn a neighbour's core."""
-    return {**os.environ, 'OMP_NUM_THREADS': str(threads), 'GOMP_SPINCOUNT': '0', 'PYTHONUNBUFFERED': '1'}
+    """For a process beside others: OpenMP threads that wait must not burn a neighbour's core.
+
+    It finds these packages where this process did, whatever folder it runs in.
+    """
+    paths = os.pathsep.join(filter(None, [str(_PACKAGES), os.environ.get('PYTHONPATH')]))
+    return {**os.environ, 'PYTHONPATH': paths, 'OMP_NUM_THREADS': str(threads), 'GOMP_SPINCOUNT': '0',
+            'PYTHONUNBUFFERED': '1'}

@@ -1,7 +1,6 @@
 """A training run as a whole: what BasicSR's loop does not look after, at the places where it can be reached."""
 
 import contextlib
-import os
 import shlex
 import signal
 import sys
@@ -13,6 +12,7 @@ from basicsr.data.prefetch_dataloader import CUDAPrefetcher
 from basicsr.utils import get_root_logger, misc
 
 from mssr_compat.checkpoint_sets import SaveError
+from mssr_compat.commands import called
 from mssr_compat.distributed import highest, world
 from mssr_compat.errors import UserError
 from mssr_train.loaders import DataWatch, LazyCPUPrefetcher, WatchedPrefetcher, create_train_val_dataloader
@@ -207,6 +207,6 @@ class TrainingRun:
 
     def tell(self, text, level='warning'):
         """Log the end, and how to go on."""
-        script = [os.path.basename(sys.executable), *(arg for arg in sys.argv if arg != '--auto_resume')]
+        arguments = [*(argument for argument in sys.argv[1:] if argument != '--auto_resume'), '--auto_resume']
         launcher = 'with the same launcher, ' if world()[1] > 1 else ''
-        getattr(get_root_logger(), level)(f'{text} Go on {launcher}with: {shlex.join([*script, "--auto_resume"])}')
+        getattr(get_root_logger(), level)(f'{text} Go on {launcher}with: {called("train")} {shlex.join(arguments)}')

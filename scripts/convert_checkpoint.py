@@ -1,74 +1,11 @@
-#!/usr/bin/env python
-"""Convert a checkpoint of any origin to BasicSR's ``{params: ...}``, with the names that BasicSR and MSSR use.
+"""Convert a checkpoint: ``python scripts/convert_checkpoint.py --help``; ``mssr convert`` is the same."""
 
-    python scripts/convert_checkpoint.py epoch_500.tar weights/deresnet_aim.pth
-    python scripts/convert_checkpoint.py epoch_500.tar weights/fsd_aim.pth --part discriminator
-    python scripts/convert_checkpoint.py RRDB_PSNR_x4_old_arch.pth weights/RRDB_PSNR_x4.pth
-    python scripts/convert_checkpoint.py net_g_latest.pth weights/branch_0.pth --param-key params_ema --branch 0
-
-The training options take all of these files as they are; conversion is for other programs, and to take one part out.
-Nothing in the input but tensors and plain values is read: a file that would run code is refused.
-"""
-
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import torch
-
-from mssr_compat.checkpoint import describe_weights, read_metadata, read_weights
-from mssr_compat.errors import UserError
-from mssr_compat.files import replacing
-from mssr_compat.provenance import STARTED_FROM
-
-
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('input', type=Path, help='.pth, .tar, .ckpt or .safetensors')
-    parser.add_argument('output', type=Path, help='.pth to write')
-    parser.add_argument('--param-key', choices=('params', 'params_ema'), default='params',
-                        help='which weights to take where the input has both (default: params)')
-    parser.add_argument('--part', choices=('generator', 'discriminator'), default='generator',
-                        help='which network of a stage-1 .tar to take (default: generator)')
-    parser.add_argument('--index', type=int, help='which discriminator, where the input has several')
-    parser.add_argument('--branch', type=int, help='take this branch of an SREnsemble, from 0')
-    parser.add_argument('--force', action='store_true', help='replace an existing output')
-    return parser.parse_args(arguments)
-
-
-def take_branch(state: dict[str, torch.Tensor], branch: int, path: Path) -> dict[str, torch.Tensor]:
-    """The weights of one branch of an SREnsemble."""
-    prefix = f'branches.{branch}.'
-    found = {name[len(prefix):]: tensor for name, tensor in state.items() if name.startswith(prefix)}
-    if not found:
-        raise UserError(f'--branch {branch}: {path} holds {describe_weights(state)}, which has no such branch')
-    return found
-
-
-def main(arguments: list[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-    try:
-        if args.output.exists() and not args.force:
-            raise UserError(f'{args.output} exists: choose another name, or replace it with --force')
-        state = read_weights(args.input, param_key=args.param_key, part=args.part, index=args.index)
-        if args.branch is not None:
-            state = take_branch(state, args.branch, args.input)
-        content = {'params': {name: tensor.clone() for name, tensor in state.items()}}
-        starts = read_metadata(args.input).get(STARTED_FROM)
-        try:
-            with replacing(args.output) as aside:
-                torch.save(content if starts is None else {**content, STARTED_FROM: starts}, aside)
-        except (OSError, RuntimeError) as error:
-            raise UserError(f'{args.output} could not be written: {error}') from error
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    values = sum(tensor.numel() for tensor in state.values())
-    print(f'{args.output}: {describe_weights(state)}, {len(state)} tensors, {values:,} values')
-    return 0
-
+from mssr_command.convert import main
 
 if __name__ == '__main__':
     sys.exit(main())

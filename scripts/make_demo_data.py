@@ -83,8 +83,8 @@ def shoot(hr: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Returns:
         (H, W, 3) uint8 BGR, aligned with ``hr``.
     """
-    blur, full_well, read_noise = rng.uniform(1.2, 1.8), rng.uniform(90, 130), rng.uniform(0.015, 0.025)
-    quality = int(rng.integers(88, 96))
+    blur, full_well, read_noise = rng.uniform(1.2, 1.8), rng.uniform(900, 1500), rng.uniform(0.004, 0.008)
+    quality = int(rng.integers(85, 96))
     scene = torch.from_numpy(hr[..., ::-1].astype(np.float64) / 255).permute(2, 0, 1)
     lens = [gaussian(blur, (round(8 * blur + 1) | 1) // 2, torch.float64)] * 2  # reaches as far as OpenCV's
     return take_photo(scene, SCALE, lens, full_well, read_noise, quality, rng)[..., ::-1]

@@ -5,9 +5,9 @@ import zipfile
 from pathlib import Path
 
 import lmdb
-from prepare_data import main
 
 from data_tools import write_folder
+from mssr_prepare.__main__ import main
 
 SCRIPTS = Path(__file__).resolve().parent.parent / 'scripts'
 

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'scripts'))
-
-from convert_checkpoint import main
+from mssr_command.convert import main
 
 SCRIPT = Path(__file__).resolve().parent.parent / 'scripts' / 'convert_checkpoint.py'
 

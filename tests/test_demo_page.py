@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-import demo
 from data_tools import write_photo
 from inference_tools import TINY_RRDB, enliven, generator_checkpoint, picture, sr_checkpoint
 from mssr_arch import SREnsemble, WaveletDiscriminator
+from mssr_command import page as command
 from mssr_compat.errors import UserError
 from mssr_data.decoding import decode_image, to_rgb8
 from mssr_inference.picture_files import read_picture
@@ -85,21 +85,21 @@ def test_weights_say_what_they_are(tmp_path, capsys):
     generator_checkpoint(folder)
     discriminator = {'params': WaveletDiscriminator().state_dict(), 'network': {'type': 'WaveletDiscriminator'}}
     torch.save(discriminator, folder / 'net_d.pth')
-    upscalers, generators = demo.find_weights([tmp_path])
+    upscalers, generators = command.find_weights([tmp_path])
     assert list(upscalers) == ['run/net_g']
     assert list(generators) == ['run/generator']
-    assert demo.main([str(folder / 'net_d.pth')]) == 2
+    assert command.main([str(folder / 'net_d.pth')]) == 2
     (tmp_path / 'empty').mkdir()
-    assert demo.main([str(tmp_path / 'empty')]) == 2
+    assert command.main([str(tmp_path / 'empty')]) == 2
     assert 'holds no checkpoint' in capsys.readouterr().err
 
 
 def test_unknown_weights_are_refused_without_options_that_the_page_lacks(tmp_path, capsys):
     net = SREnsemble([{'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1, 'upscale': 2}])
     torch.save(net.branches[0].state_dict(), tmp_path / 'net.pth')
-    assert demo.main([str(tmp_path / 'net.pth')]) == 2
+    assert command.main([str(tmp_path / 'net.pth')]) == 2
     message = capsys.readouterr().err
-    assert 'net.pth holds an MSRResNet' in message and 'scripts/export.py' in message
+    assert 'net.pth holds an MSRResNet' in message and 'mssr export' in message
     assert '--opt' not in message
 
 

@@ -11,6 +11,7 @@ import torch
 from data_tools import write_photo
 from inference_tools import TINY_RRDB, enliven, picture, save, sr_checkpoint
 from mssr_arch import SREnsemble
+from mssr_command import export
 from mssr_compat.checkpoint import read_description, read_weights
 from mssr_compat.errors import UserError
 from mssr_inference.export import (
@@ -26,7 +27,6 @@ from mssr_inference.export import (
 )
 from mssr_inference.networks import Loaded, load_upscaler
 from mssr_inference.upscaler import Upscaler
-from scripts import export
 
 ROOT = Path(__file__).resolve().parent.parent
 ESRGAN = {**TINY_RRDB, 'num_grow_ch': 32}  # as spandrel knows it

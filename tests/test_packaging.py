@@ -26,11 +26,15 @@ def requirements(name):
 
 @pytest.fixture
 def source(tmp_path):
-    """What an installation reads; a build leaves files beside it."""
-    source = tmp_path / 'source'
-    for room in ROOT.glob('mssr_*/'):
-        shutil.copytree(room, source / room.name, ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('setup.py', 'pyproject.toml', 'LICENSE', 'README.md'):
+    return copy_source(tmp_path)
+
+
+def copy_source(folder):
+    """What an installation reads, in ``folder / 'source'``; a build leaves files beside it."""
+    source = folder / 'source'
+    for part in [*ROOT.glob('mssr_*/'), ROOT / 'options']:
+        shutil.copytree(part, source / part.name, ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md'):
         shutil.copy(ROOT / name, source)
     return source
 
@@ -54,6 +58,11 @@ def test_the_wheel_holds_the_licence_and_every_room(source):
         rooms = {f'{room.name}/__init__.py' for room in ROOT.glob('mssr_*/')}
         assert len(rooms) > 8
         assert rooms <= set(wheel.namelist())
+        for path in (ROOT / 'options').rglob('*.*'):
+            copy = Path('mssr_options', 'option_files', path.relative_to(ROOT / 'options')).as_posix()
+            assert wheel.read(copy) == path.read_bytes()
+        assert {name.split('/')[0] for name in wheel.namelist() if '.dist-info/' not in name} == {
+            room.split('/')[0] for room in rooms}, 'nothing else lies beside the rooms'
 
 
 def test_an_editable_installation_finds_rooms_that_come_later(source):

@@ -15,9 +15,9 @@ from PIL import Image
 
 from data_tools import options, photo, write_photo
 from mssr_data.sampler import SampleIndex
+from mssr_prepare.images import Crop
+from mssr_prepare.sources import Photo, unique_keys
 from prepare_tools import run, small_photos
-from scripts.prepare.images import Crop
-from scripts.prepare.sources import Photo, unique_keys
 
 
 @pytest.fixture

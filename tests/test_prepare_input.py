@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from data_tools import photo, write_folder, write_photo
+from mssr_prepare.presets import PRESETS, ROLES, pattern
 from prepare_tools import SCRIPTS, files, main, pack, run, small_photos
-from scripts.prepare.presets import PRESETS, ROLES, pattern
 
 
 @pytest.fixture

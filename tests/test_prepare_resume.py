@@ -9,8 +9,8 @@ import pytest
 
 from data_tools import photo, write_photo
 from mssr_data import lmdb_store
+from mssr_prepare import images
 from prepare_tools import contents, files, run, small_photos
-from scripts.prepare import images
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_other_settings_are_not_mixed_in(photos, capsys):
 
 def test_an_interrupted_run_goes_on(photos, capsys, monkeypatch):
     original = images.decode_image
-    monkeypatch.setattr('scripts.prepare.role.wait', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr('mssr_prepare.role.wait', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with monkeypatch.context() as patch:
         patch.setattr(images, 'decode_image', original)
         assert run(photos) == 130

@@ -13,11 +13,11 @@ import inference
 from inference_tools import TINY_RRDB, enliven, picture
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.sr_ensemble_arch import SREnsemble
+from mssr_command import export
 from mssr_compat.errors import UserError
 from mssr_inference.networks import load_upscaler
 from mssr_inference.restorer import Restorer
 from mssr_inference.upscaler import Upscaler, lock_color
-from scripts import export
 
 ORIGIN = {'file': 'a.pth', 'sha256': '0' * 64, 'licence': 'BSD-3-Clause'}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mssr_compat.errors import UserError
 from mssr_compat.files import write_whole
-from scripts.prepare.images import Crop, Prepared, Written
-from scripts.prepare.sources import Photo
+from mssr_prepare.images import Crop, Prepared, Written
+from mssr_prepare.sources import Photo
 
 
 class Journal:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mssr_compat.errors import UserError
-from scripts.prepare.sources import Photo, is_inside, list_photos
+from mssr_prepare.sources import Photo, is_inside, list_photos
 
 # Roles and the folders (AIM2019's names, which the shipped options use) that their photos are written to.
 ROLES = {

@@ -11,7 +11,7 @@ from PIL import Image
 from mssr_compat.files import write_whole
 from mssr_data.decoding import CorruptImageError, decode_image, to_rgb8
 from mssr_data.lmdb_store import COMPRESSION
-from scripts.prepare.sources import Photo
+from mssr_prepare.sources import Photo
 
 # Measured on photographs: a third faster to decode and half the time to encode of level 3 with OpenCV's defaults, for
 # 3 % more bytes. Repetitions, which other strategies look for, are rare in photographs.

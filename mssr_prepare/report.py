@@ -5,7 +5,7 @@ import yaml
 
 from mssr_compat.errors import UserError
 from mssr_data.dataset_checks import SWAPPED
-from scripts.prepare.role import RolePreparation
+from mssr_prepare.role import RolePreparation
 
 _QUOTED = 10  # unreadable photos named one by one
 

@@ -1,0 +1,1 @@
+"""``mssr COMMAND``, wherever it is installed: the doors to all other rooms. Each module is one command."""
