@@ -152,7 +152,7 @@ def test_in_a_browser_from_drop_to_picture(page, tmp_path):
 def test_the_knob_turns_restorers_alone(page, tmp_path):
     Restorer(TINY_RRDB, 4, *(enliven(SREnsemble([TINY_RRDB]), seed).branches[0].state_dict() for seed in (0, 1)),
              0.25).save(tmp_path / 'restorer.safetensors')
-    upscalers, generators = demo.find_weights([tmp_path])
+    upscalers, generators = command.find_weights([tmp_path])
     both = Page({**upscalers, **page.upscalers}, generators, torch.device('cpu'), 5000)
     (name,) = upscalers
     assert both.setting(name) == 0.25 and both.setting('sr') is None
