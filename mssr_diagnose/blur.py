@@ -22,7 +22,10 @@ class Sharpness:
     """
 
     slope: float = 2.4
-    rest: float = 0.06
+    rest: float = 0.085
+
+
+PHOTOGRAPHS = Sharpness()
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Blur:
     direction: float  #: of the most blur, degrees from the x axis towards the y axis, which points down; 0 to 180
 
 
-def measure_blur(luma: np.ndarray, quality: int | None = None, sharp: Sharpness = Sharpness()) -> Blur | None:
+def measure_blur(luma: np.ndarray, quality: int | None = None, sharp: Sharpness = PHOTOGRAPHS) -> Blur | None:
     """The blur of a photo.
 
     Power spectra of photos fall with ``f ** -slope`` (Field, 1987); a Gaussian blur of covariance ``C`` multiplies

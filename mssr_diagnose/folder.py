@@ -12,7 +12,7 @@ from tqdm import tqdm
 from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError, to_rgb8
 from mssr_data.image_source import ImageSource
-from mssr_diagnose.blur import Sharpness, measure_blur
+from mssr_diagnose.blur import PHOTOGRAPHS, Sharpness, measure_blur
 from mssr_diagnose.noise import TO_YCBCR
 from mssr_diagnose.photo import CROP, SMALLEST, Measured, measure_photo
 
@@ -30,7 +30,7 @@ def open_folder(root: str, option: str) -> ImageSource:
     return ImageSource(root, option, {'type': 'lmdb' if root.endswith('.lmdb') else 'disk'})
 
 
-def measure_folder(source: ImageSource, sharp: Sharpness = Sharpness(),
+def measure_folder(source: ImageSource, sharp: Sharpness = PHOTOGRAPHS,
                    processes: int | None = None) -> tuple[list[Measured], list[tuple[str, str]]]:
     """Measure all photos, with a bar.
 

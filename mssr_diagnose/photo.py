@@ -6,7 +6,7 @@ import numpy as np
 
 from mssr_compat.errors import UserError
 from mssr_data.jpeg_traces import JpegTrace, jpeg_trace
-from mssr_diagnose.blur import Blur, Sharpness, measure_blur
+from mssr_diagnose.blur import PHOTOGRAPHS, Blur, Sharpness, measure_blur
 from mssr_diagnose.noise import TO_YCBCR, Noise, measure_noise
 from mssr_diagnose.traces import clipped, colour_cast, enlargement, overshoot
 
@@ -31,7 +31,7 @@ class Measured:
     cast: tuple[float, float]  #: red and blue, in octaves of green
 
 
-def measure_photo(photo: np.ndarray, name: str = '', sharp: Sharpness = Sharpness()) -> Measured:
+def measure_photo(photo: np.ndarray, name: str = '', sharp: Sharpness = PHOTOGRAPHS) -> Measured:
     """Measure a photo: the middle in full, cut-off tones and tint in all of it.
 
     Args:
