@@ -1,10 +1,11 @@
-"""Which JPEG quality photos were once saved with, read from their pixels.
+"""Which JPEG quality photos were once saved with, and where its blocks lie, read from their pixels.
 
 JPEG rounds the cosine coefficients of each 8 x 8 block to multiples of a step that depends on the quality. A photo that
 was neither resized nor filtered since still has coefficients near such multiples, whatever file it is in now.
 """
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 from scipy.fft import dctn
@@ -21,8 +22,22 @@ _SEARCHED = 128  # pixels a side in which the grid of blocks is looked for
 _FEWEST = 50  # coefficients that are not zero
 
 
+class JpegTrace(NamedTuple):
+    """What JPEG left."""
+
+    quality: int  #: 10 to 95
+    top: int  #: pixels above the first block that is whole, 0 to 7
+    left: int  #: pixels left of it
+
+
 def jpeg_quality(image: np.ndarray) -> int | None:
-    """The quality of the last JPEG compression of a photo.
+    """The quality that :func:`jpeg_trace` finds, or None."""
+    trace = jpeg_trace(image)
+    return trace and trace.quality
+
+
+def jpeg_trace(image: np.ndarray) -> JpegTrace | None:
+    """The quality of the last JPEG compression of a photo, and its grid.
 
     Encoders with tables of their own give the quality whose standard table comes nearest.
 
@@ -30,7 +45,7 @@ def jpeg_quality(image: np.ndarray) -> int | None:
         image: (H, W, 3) RGB or (H, W), uint8; a part of a photo, cut anywhere, will do from about 64 x 64.
 
     Returns:
-        10 to 95, or None: no traces, too faint ones, or too little to tell.
+        None: no traces, too faint ones, or too little to tell.
     """
     luma = (image @ _LUMA if image.ndim == 3 else image.astype(np.float64)) - 128
     cut_off = (image == 0) | (image == 255)
@@ -45,7 +60,7 @@ def jpeg_quality(image: np.ndarray) -> int | None:
             if len(multiples) >= _FEWEST:
                 score = np.cos(2 * np.pi * multiples).mean()
                 if score > best_score:
-                    best_score, best = score, int(quality)
+                    best_score, best = score, JpegTrace(int(quality), top, left)
     return best
 
 

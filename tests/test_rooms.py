@@ -21,6 +21,7 @@ BELOW['mssr_monitor'] = BELOW['mssr_degradation'] | {'mssr_degradation'}
 BELOW['mssr_inference'] = BELOW['mssr_degradation'] | {'mssr_degradation', 'mssr_options'}
 BELOW['mssr_model'] = BELOW['mssr_monitor'] | {'mssr_monitor'}
 BELOW['mssr_report'] = BELOW['mssr_model'] | {'mssr_model', 'mssr_inference', 'mssr_options'}
+BELOW['mssr_diagnose'] = BELOW['mssr_report'] | {'mssr_report'}
 BELOW['mssr_train'] = BELOW['mssr_model'] | {'mssr_model', 'mssr_options'}
 BELOW['mssr_adapt'] = BELOW['mssr_report'] | BELOW['mssr_train'] | {'mssr_report', 'mssr_train', 'mssr_prepare'}
 BELOW['mssr_command'] = BELOW['mssr_adapt'] | {'mssr_adapt'}

@@ -1,0 +1,92 @@
+"""What was found, in the words of other trainers' option files.
+
+All three synthesize twice: blur, resize, noise, JPEG. Here the first turn only blurs, and the second reduces to the
+photos' size, so that its noise and JPEG are in their pixels. Blurs of both turns are in pixels of the large photo, and
+add up: each has the measured one, times the scale, over the root of 2.
+"""
+
+import numpy as np
+
+from mssr_diagnose.photo import Measured
+
+_LEAST, _MOST = 0.05, 0.95  # quantiles that a range spans
+_KERNELS = ('iso', 'aniso', 'generalized_iso', 'generalized_aniso', 'plateau_iso', 'plateau_aniso')
+_WIDEST = 5.0  # sigma in pixels that a kernel of 21 pixels holds
+_DIRECTED = 1.25  # wide over narrow, from which a blur has a direction
+_GROWS = 0.5  # share of the variance that grows with brightness, from which noise counts as Poisson's
+
+
+def option_files(photos: list[Measured], scale: int) -> dict[str, str]:
+    """Names and texts of the files: the parts about degradations, to put in place of the same keys."""
+    values, dataset, notes = degradation_options(photos, scale)
+    head = '\n'.join(f'# {note}' for note in [
+        f'Degradations as read from {len(photos)} photos, for scale {scale}: 5th to 95th percentile.',
+        'Replace the keys of the same names in an option file of this trainer; all else stays as it is there.', *notes])
+    redux = {**{key: value for key, value in values.items() if key != 'second_blur_prob'}, 'blur_prob': 1.0,
+             'blur_prob2': values['second_blur_prob'], 'jpeg_prob': 0.0,
+             'jpeg_prob2': round(float(np.mean([photo.jpeg is not None for photo in photos])), 2)}
+    return {
+        'realesrgan.yml': f'{head}\n{_yaml(values)}\ndatasets:\n  train:\n{_yaml(dataset, 4)}\n',
+        'trainner_redux.yml': f'{head}\nhigh_order_degradation: true\n{_yaml(redux)}\ndatasets:\n  train:\n'
+                              f'{_yaml(dataset, 4)}\n',
+        'neosr.toml': f'{head}\n[degradations]\n{_toml({**values, **dataset})}\n',
+    }
+
+
+def degradation_options(photos: list[Measured], scale: int) -> tuple[dict, dict, list[str]]:
+    """Options of the model and of the data set, by Real-ESRGAN's names, and what has to be said about them."""
+    notes = []
+    blurs = [photo.blur for photo in photos if photo.blur]
+    widths = _range([blur.width for blur in blurs], (0.2, 3.0), 'blur', notes, least=0.1)
+    directed = float(np.mean([blur.wide > _DIRECTED * max(blur.narrow, 0.1) for blur in blurs])) if blurs else 0.5
+    levels = _range([photo.noise.level for photo in photos if photo.noise.level is not None], (0, 0), 'noise', notes)
+    hidden = np.mean([photo.noise.level is None for photo in photos])
+    if hidden:
+        notes.append(f'Noise of {hidden:.0%} of the photos is hidden behind JPEG, and was left out.')
+    shots = [photo.noise for photo in photos if photo.noise.growth is not None]
+    poisson = [noise.shot**0.5 for noise in shots if noise.growth > _GROWS]
+    scales = _range(poisson, (0.05, 0.05), 'noise that grows with brightness', notes, digits=2)
+    grays = [photo.noise.gray for photo in photos if photo.noise.gray is not None]
+    if not grays:
+        notes.append('Whether noise is gray or coloured could not be measured; gray_noise_prob2 is a guess.')
+    qualities = _range([photo.jpeg.quality for photo in photos if photo.jpeg], (96, 99), 'JPEG', notes, digits=0)
+    if photos and any(photo.jpeg is None for photo in photos):
+        share = np.mean([photo.jpeg is None for photo in photos])
+        notes.append(f'{share:.0%} of the photos have no traces of JPEG (or of quality above 95, which leaves none).')
+        qualities = [qualities[0], max(qualities[1], 99 if share > 0.2 else 95)]
+    notes += ['Not measurable: the shape of kernels beyond a Gaussian (betag, betap, sinc), and resizing between.']
+    sigmas = [round(width * scale / 2**0.5, 2) for width in widths]
+    if sigmas[1] > _WIDEST:
+        notes.append(f'Kernels have at most 21 pixels a side, and here sigma is up to {sigmas[1]}: the trainer cuts '
+                     'them off, and blurs less than was measured.')
+    values = {
+        'resize_prob': [0, 0, 1], 'resize_range': [1, 1],
+        'gaussian_noise_prob': 1.0, 'noise_range': [0, 0], 'poisson_scale_range': [0, 0], 'gray_noise_prob': 0.0,
+        'jpeg_range': [99, 99],
+        'second_blur_prob': 1.0, 'resize_prob2': [0, 0, 1], 'resize_range2': [1, 1],
+        'gaussian_noise_prob2': round(1 - len(poisson) / len(shots), 2) if shots else 1.0, 'noise_range2': levels,
+        'poisson_scale_range2': scales, 'gray_noise_prob2': round(float(np.mean(grays)), 2) if grays else 0.4,
+        'jpeg_range2': qualities,
+    }
+    kernels = [round(1 - directed, 2), round(directed, 2), 0, 0, 0, 0]
+    dataset = {f'{key}{turn}': value for turn in ('', 2) for key, value in (
+        ('kernel_list', list(_KERNELS)), ('kernel_prob', kernels), ('sinc_prob', 0.0), ('blur_sigma', sigmas))}
+    dataset['final_sinc_prob'] = 0.0
+    return values, dataset, notes
+
+
+def _range(values: list[float], missing: tuple, what: str, notes: list[str], digits: int = 1,
+           least: float = 0.0) -> list[float]:
+    if not values:
+        notes.append(f'Of {what} there was nothing to measure: {list(missing)}.')
+        return list(missing)
+    low, high = (round(float(value), digits) for value in np.quantile(values, (_LEAST, _MOST)))
+    return [int(value) if digits == 0 else value for value in (max(low, least), max(high, least))]
+
+
+def _yaml(values: dict, indent: int = 0) -> str:
+    return '\n'.join(f'{" " * indent}{key}: {value}' for key, value in values.items())
+
+
+def _toml(values: dict) -> str:
+    return '\n'.join(f'{key} = {value}' for key, value in values.items())

@@ -1,0 +1,83 @@
+"""What diagnose reads from photos that were degraded with known values."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+import diagnose
+from mssr_data.jpeg_traces import jpeg_trace
+from mssr_diagnose.blur import measure_blur
+from mssr_diagnose.noise import measure_noise
+
+
+def scene(seed, side=192):
+    """(side, side) levels with the spectrum of photos, and flat places."""
+    random = np.random.default_rng(seed)
+    f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    plane = np.fft.irfft2(np.fft.rfft2(random.normal(size=(side, side))) / np.maximum(f, 0.01) ** 1.2, (side, side))
+    return 128 + np.clip(plane / plane.std(), -2, 2).round() * 30  # steps between plateaus
+
+
+def degraded(seed, sigma=1.0, across=None, noise=0.0, gray=False):
+    plane = cv2.GaussianBlur(scene(seed), (0, 0), sigmaX=sigma, sigmaY=across or sigma)
+    random = np.random.default_rng(seed)
+    photo = plane[..., None] + random.normal(0, 1, (*plane.shape, 1 if gray else 3)) * noise + np.zeros(3)
+    return photo.clip(0, 255).round().astype(np.uint8)
+
+
+def luma(photo):
+    return photo @ np.float32([0.299, 0.587, 0.114])
+
+
+@pytest.mark.parametrize('noise', (0, 8))
+def test_more_blur_in_more_blur_out(noise):
+    widths = [measure_blur(luma(degraded(1, sigma, noise=noise))).width for sigma in (1, 1.5, 2, 3)]
+    assert widths == sorted(widths)
+    assert widths[-1] - widths[0] > 1
+
+
+def test_rotating_a_photo_turns_the_direction_of_its_blur():
+    photo = degraded(2, 2.5, across=1.0)
+    one, other = measure_blur(luma(photo)), measure_blur(luma(np.rot90(photo)))
+    assert abs(one.direction % 180 - 90) > 75  # along x
+    assert abs(other.direction - 90) < 15
+    assert one.wide > 1.5 * one.narrow
+    assert one.width == pytest.approx(other.width, rel=0.03)
+
+
+@pytest.mark.parametrize('level', (2, 5, 10, 20))
+@pytest.mark.parametrize('gray', (False, True))
+def test_noise_comes_back(level, gray):
+    noise = measure_noise(degraded(3, 1.2, noise=level, gray=gray))
+    assert noise.level == pytest.approx(level, rel=0.12)
+    if noise.gray is not None:
+        assert (noise.gray > 0.8) == gray
+
+
+@pytest.mark.parametrize('top, left', ((0, 0), (3, 6)))
+def test_quality_and_grid_come_back(top, left):
+    code = cv2.imencode('.jpg', degraded(4, noise=3), [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
+    photo = cv2.imdecode(code, cv2.IMREAD_COLOR)[top:, left:]
+    assert jpeg_trace(photo) == (70, -top % 8, -left % 8)
+
+
+def test_a_folder_becomes_a_page_figures_and_option_files(tmp_path):
+    (tmp_path / 'photos').mkdir()
+    for seed in range(3):
+        cv2.imwrite(str(tmp_path / f'photos/{seed}.png'), degraded(seed, 1.5, noise=5))
+    cv2.imwrite(str(tmp_path / 'photos/tiny.png'), np.zeros((8, 8, 3), np.uint8))
+    out = tmp_path / 'out'
+    assert diagnose.main([str(tmp_path / 'photos'), '--out', str(out)]) == 0
+    assert 'one group' in (out / 'diagnosis.html').read_text()
+    assert len(json.loads((out / 'measurements.json').read_text())) == 3
+    low, high = yaml.safe_load((out / 'realesrgan.yml').read_text())['noise_range2']
+    assert 4 < low <= high < 6
+    assert yaml.safe_load((out / 'trainner_redux.yml').read_text())['jpeg_prob2'] == 0
+
+
+def test_no_folder_is_a_sentence(tmp_path, capsys):
+    assert diagnose.main([str(tmp_path / 'none')]) == 2
+    assert 'does not exist' in capsys.readouterr().err
