@@ -22,6 +22,7 @@ from mssr_metric.photo_sets import LEVELS, Photos, as_8bit
 SHARES = (0.15, 0.3, 0.5, 1.0)  # of what was learned, that are tried
 SETTINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1.0)  # of the knob
 STRENGTH = 0.5  # of the learned degradation that results are degraded by again
+UNSEEN = 0.5  # 8-bit levels of noise more, which nobody sees
 NOISE_SIGMA = 1.0  # LR pixels: a blur in which the photo's noise goes down, which the result should not have
 
 
@@ -39,7 +40,7 @@ class Tried(NamedTuple):
     share: float
     setting: float
     figures: Figures
-    allowed: float  #: noise that is no fault: that of clean photos, or that which the end of fidelity leaves
+    allowed: float  #: noise that is no fault: that of clean photos or of the end of fidelity, and what nobody sees
 
     @property
     def cost(self) -> float:
@@ -108,7 +109,7 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
     """
     tried = []
     plain = judge.measure(restoring(make_restorer(start, F, B, 1.0, 0.0)))
-    allowed, pairs = max(plain.noise, judge.clean_noise), list(product(SHARES, SETTINGS))
+    allowed, pairs = max(plain.noise, judge.clean_noise) + UNSEEN, list(product(SHARES, SETTINGS))
     for k, (share, setting) in enumerate(pairs):
         restorer = make_restorer(start, F, B, share, setting)
         tried.append(Tried(share, setting, judge.measure(restoring(restorer)), allowed))
