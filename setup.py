@@ -37,6 +37,8 @@ setup(
         'torch>=2.6',
         'torchvision>=0.21',
         'basicsr==1.4.2',
+        'pytorch_wavelets>=1.3.0',
+        'PyWavelets>=1.4',
         'opencv-python>=4.8',
         'pyyaml>=6.0',
         'lmdb>=1.4',
@@ -54,7 +56,7 @@ setup(
         'jinja2>=3.0',  # torch brings it
     ],
     extras_require={
-        'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'PyWavelets>=1.4', 'ruff>=0.6'],
+        'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6'],
         'export': ['onnx>=1.17', 'onnxscript>=0.3', 'onnxruntime>=1.20'],
         'demo': ['gradio>=5'],
     },

@@ -6,7 +6,9 @@ the autocast setting, since a high band is a small difference of large numbers.
 
 import torch
 import torch.nn.functional as F
+from pytorch_wavelets import DWTForward
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from mssr_arch.keyword_checks import require_choice
 from mssr_compat.errors import UserError
@@ -46,14 +48,17 @@ class WaveletFilter(FrequencyFilter):
         super().__init__()
         require_choice('WaveletFilter', 'bands', bands, BANDS)
         self.bands = bands
+        self.transform = DWTForward(J=1, wave='haar', mode='zero')
+        for name, taps in list(self.transform.named_buffers()):
+            self.transform.register_buffer(name, taps, persistent=False)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``LL`` (N, C, H', W') and ``LH, HL, HH`` (N, C, 3, H', W'), in float32 (float64 for float64)."""
-        x = _even(_full_precision(x)).contiguous()  # as the discriminator wants its input
-        left, right = x[..., ::2], x[..., 1::2]
-        (ll, lh), (hl, hh) = ((half[..., ::2, :] + half[..., 1::2, :], half[..., ::2, :] - half[..., 1::2, :])
-                              for half in (left + right, left - right))
-        return ll * 0.5, torch.stack((lh, hl, hh), dim=2) * 0.5
+        x = _even(_full_precision(x))  # pytorch_wavelets' own padding has a wrong gradient at the border
+        taps = {name: tap.to(x.dtype) for name, tap in self.transform.named_buffers()}
+        with torch.autocast(x.device.type, enabled=False):
+            ll, (high,) = functional_call(self.transform, taps, (x,))
+        return ll, high
 
     def low(self, x: Tensor) -> Tensor:
         return self.split(x)[0] * 0.5

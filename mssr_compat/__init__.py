@@ -4,8 +4,10 @@ Importing it applies the shims that must precede BasicSR's first import. The pat
 are in :mod:`mssr_train.pipeline`, which the entry points use.
 """
 
+from mssr_compat.pkg_resources_shim import load_pytorch_wavelets
 from mssr_compat.system_libraries import check_opencv
 from mssr_compat.torchvision_shim import mend_torchvision
 
 check_opencv()
 mend_torchvision()
+load_pytorch_wavelets()

@@ -1,7 +1,6 @@
-"""The filters against independent computations: PyWavelets, golden colour losses, plain loops."""
+"""The filters against independent computations: pytorch_wavelets, golden colour losses, plain loops."""
 
 import pytest
-import pywt
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -23,15 +22,28 @@ def test_low_band_gives_the_golden_colour_loss(published):
 
 @settings(max_examples=15, deadline=None)
 @given(height=st.integers(1, 20), width=st.integers(1, 20), channels=st.integers(1, 3))
-def test_wavelet_equals_pywavelets(height, width, channels):
+def test_wavelet_equals_pytorch_wavelets(height, width, channels):
+    from pytorch_wavelets import DWTForward
+
     x = torch.rand(2, channels, height, width)
-    ll, details = pywt.dwt2(x.numpy(), 'haar', mode='symmetric')
-    ll, lh, hl, hh = map(torch.from_numpy, (ll, *details))
+    # The package cannot mirror an image of one pixel; a repeated last row or column is what mirroring means here.
+    even = F.pad(x, (0, width % 2, 0, height % 2), mode='replicate')
+    ll, (highs,) = DWTForward(J=1, wave='haar', mode='symmetric')(even)
+    lh, hl, hh = highs.unbind(2)
     expected = torch.cat([band * 0.5 + 0.5 for band in (lh, hl, hh)], dim=1)
     assert torch.allclose(WaveletFilter().low(x), ll * 0.5, atol=1e-6)
     assert torch.allclose(WaveletFilter().high(x), expected, atol=1e-6)
     mean = torch.stack([band * 0.5 + 0.5 for band in (lh, hl, hh)]).mean(0)
     assert torch.allclose(WaveletFilter('mean').high(x), mean, atol=1e-6)
+
+
+def test_odd_sizes_agree_with_the_package_too():
+    from pytorch_wavelets import DWTForward
+
+    x = torch.rand(1, 3, 9, 7)
+    ll, (highs,) = DWTForward(J=1, wave='haar', mode='symmetric')(x)
+    assert torch.allclose(WaveletFilter().low(x), ll * 0.5, atol=1e-6)
+    assert torch.allclose(WaveletFilter().high(x), highs.transpose(1, 2).flatten(1, 2) * 0.5 + 0.5, atol=1e-6)
 
 
 def test_gaussian_is_a_gaussian():
