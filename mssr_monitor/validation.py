@@ -38,7 +38,8 @@ class Validator:
         self.metrics = options.get('metrics') or {}
         self.monitored = monitor is not None and options.get('monitor', True)
         self.select = options.get('select') if monitor is not None else None
-        self.figure = self.direction = None  # the newest that `select` names, and which way it is better
+        self.figure = None  # the newest that `select` names
+        self.direction = self.select and better(self.select, self.metrics.get(self.select))  # that is better
         self.validated = {}  # data set -> iteration of its last validation
         self.recent = deque(maxlen=10)  # of the logged losses
         self.is_running = self.is_watching = False  # whether photos are of a validation, and whether one looks at them
@@ -60,8 +61,6 @@ class Validator:
         if self.select and self.select not in known:
             raise UserError(f'val.select is {self.select}, but the best network can be chosen by '
                             f'{", ".join(known) or "nothing: there is no metric under val.metrics"}.')
-        if self.select:
-            self.direction = better(self.select, self.metrics.get(self.select))
 
     # --- losses of late -------------------------------------------------------------------------------------------
 

@@ -145,8 +145,9 @@ def test_video_tests_of_basicsr(dataset):
 @pytest.mark.parametrize('file', sorted((ROOT / 'options').rglob('*.yml')), ids=lambda file: file.stem)
 def test_shipped_option_files(file):
     opt = read_options(str(file))
-    if 'pretrained' in opt['network_g']:  # a file that users have, and that says what network it holds
-        opt['network_g'] = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3}
+    for network in (opt['network_g'], *opt['network_g'].get('branches', ())):
+        if network.pop('pretrained', None):  # a file that users have, and that says what network it holds
+            network |= {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3}
     check_options(opt, str(file), is_train='train' in opt)
 
 
