@@ -64,7 +64,14 @@ class Request:
     threads: int = field(default_factory=torch.get_num_threads)  #: of this process and of what it starts
 
     def digest(self) -> dict[str, Any]:
-        """What must be the same where an adaptation goes on."""
+        """What must be the same where an adaptation goes on.
+
+        Raises:
+            UserError: a file of the start is not there.
+        """
+        missing = next((path for path in self.start if not path.is_file()), None)
+        if missing:
+            raise UserError(f'--start {missing}: there is no such file.')
         return {'clean': str(self.clean.resolve()) if self.clean else None, 'real': str(self.real.resolve()),
                 'start': [file_hash(path) for path in self.start], 'scale': self.scale}
 

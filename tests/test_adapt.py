@@ -134,7 +134,7 @@ def test_stopped_it_goes_on(world, tmp_path):
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / 'out' / 'work' / 'logs' / 'on_draws.log'
     deadline = time.monotonic() + 280
-    while not (log.is_file() and 'iter: ' in log.read_text()) and time.monotonic() < deadline:
+    while not (log.is_file() and re.search(r'iter: +\d+, lr', log.read_text())) and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)

@@ -24,32 +24,29 @@ def demo(root, *args):
 def copy(tmp_path_factory):
     """The repository, with trainings of two iterations."""
     root = shutil.copytree(ROOT, tmp_path_factory.mktemp('demo') / 'mssr', ignore=shutil.ignore_patterns(*WRITTEN))
-    for name in ('degradation_deresnet', 'degradation_han', 'train_mssr'):
-        path = root / 'options' / 'demo' / f'{name}.yml'
+    for name in ('degradation_deresnet', 'adapt'):  # the demo takes 20 times as many at most
+        path = root / 'options' / 'recipes' / f'{name}.yml'
         text, changed = re.subn(r'\btotal_iter: \d+', 'total_iter: 2', path.read_text())
         assert changed == 2  # the training's and its scheduler's
-        path.write_text(re.sub(r'\b(decay_start|collab_start_iter): \d+', r'\1: 1', text))
+        path.write_text(re.sub(r'\bdecay_start: \d+', 'decay_start: 1', text))
     return root
 
 
-def test_data_trainings_table_and_picture(copy):
+def test_data_adaptation_table_and_picture(copy):
     done = demo(copy)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    for title in ('Stage 1', 'Stage 2', 'Test'):
-        assert f'== {title}' in done.stdout
-    table = [line.split() for line in done.stdout.splitlines() if line.startswith('  ') and line.strip()]
-    rows = {name: figures for name, *figures in table}
-    for method in ('bicubic', 'S_1', 'S_2', 'ensemble'):
-        assert method in rows
-    psnr, ssim = map(float, rows['ensemble'])
-    assert 10 < psnr < 40 and 0 < ssim < 1
-    assert {'DeResnet', 'HAN', 'real'} <= set(rows)  # the learned degradations
-    with Image.open(copy / 'demo' / 'mssr_demo.png') as picture:
-        assert picture.size == (5 * 294 - 6, 2 * 320 - 6)
-    assert (copy / 'experiments' / 'demo_mssr' / 'models' / 'net_g_latest.pth').exists()
+    for command in ('make_demo_data.py', 'adapt.py'):
+        assert re.search(rf'^\$ python .*{command}', done.stdout, re.M)
+    table = re.findall(r'^ *(interpolation|perception [\d.]+) +([\d.]+) +([\d.]+)', done.stdout, re.M)
+    assert [row[0] for row in table][:2] == ['interpolation', 'perception 0'] and len(table) >= 3
+    assert all(10 < float(psnr) < 40 and 0 < float(ssim) < 1 for _, psnr, ssim in table)
+    with Image.open(copy / 'demo' / 'demo.png') as picture:
+        assert picture.size == (5 * 306 - 6, 26 + 3 * 306 - 6)
+    assert (copy / 'demo' / 'restorer.safetensors').exists() and (copy / 'demo' / 'report.html').exists()
+    assert len(list((copy / 'demo' / 'restored').iterdir())) == 20
 
 
 def test_help_and_misspelt_words_train_nothing(copy):
     helped, misspelt = demo(copy, '--help'), demo(copy, '--iterations', '2')
-    assert helped.returncode == 0 and 'make demo' in helped.stdout and '== Data' not in helped.stdout
-    assert misspelt.returncode != 0 and '--iterations' in misspelt.stderr and '== Data' not in misspelt.stdout
+    assert helped.returncode == 0 and 'make demo' in helped.stdout and '$ python' not in helped.stdout
+    assert misspelt.returncode != 0 and '--iterations' in misspelt.stderr and '$ python' not in misspelt.stdout

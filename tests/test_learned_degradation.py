@@ -264,8 +264,6 @@ def test_mistakes_in_the_data_are_named(tmp_path):
     write_photo(tmp_path / 'hr' / 'small.png', picture(8, 40))
     with pytest.raises(UserError, match=r'dataroot_gt: .*small\.png. has a side of 8 px, too small for the 16 px crop'):
         clean(tmp_path / 'hr')
-    with pytest.raises(UserError, match='gt_size is 18'):
-        clean(tmp_path / 'hr', gt_size=18)
     with pytest.raises(UserError, match='dataroot_gt'):
         clean(tmp_path / 'none')
 
