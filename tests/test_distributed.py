@@ -85,10 +85,14 @@ def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, worl
     assert names == sorted(os.listdir(tmp_path / 'gradients of two')) and len(names) >= 4
     for name in names:
         one, two = (load(tmp_path / f'gradients of {number}' / name) for number in ('one', 'two'))
-        # What D learns from real and from restored photos nearly cancels at its start, and rounding remains.
-        limit = (5e-5 if case.endswith('D') else 1e-5) * max(gradient.abs().max().item() for gradient in one)
+        limit = 1e-5 * max(gradient.abs().max().item() for gradient in one)
         assert limit > 0
         for a, b in zip(one, two, strict=True):
+            if case.endswith('D') and a.shape == (1,):
+                # The bias of D's logits: the sum over all pixels of sigmoids near a half, of real photos less those of
+                # restored ones. It nearly cancels, and its rounding is that of ten thousand summands in a row.
+                assert abs(b - a) < 1e-4 * 0.25
+                continue
             torch.testing.assert_close(b, a, rtol=0, atol=limit, msg=lambda m, name=name: f'{name}: {m}')
 
     logs = [log_lines(experiment(tmp_path / number)) for number in ('one', 'two')]
