@@ -42,7 +42,10 @@ from mssr_train.job import Job
 
 PHOTOS, FEWEST, SIDE = 12, 4, 64  # real LR photos that the choice is made on, and pixels a side of their middle
 CHOOSING = 300.0  # seconds that the choice may take where that leaves enough photos
+REPORTING = 5.0  # seconds of the report
 TRIALS = len(SHARES) * len(SETTINGS)
+PARTS = {'degradation': 'learn the degradation', 'learning': 'learn to restore', 'choose': 'choose',
+         'restore': 'restore', 'report': 'report'}  # those that take long, and what the bar calls them
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0)  # settings that the report shows
 CACHED = 24  # bytes of memory that a pixel of a photo may take, where prepared photos overlap and two trainings run
 _RATE = re.compile(r'train\.find_rate: the rate of optim_g is (\S+)')
@@ -95,8 +98,7 @@ class Adaptation:
         self.say = say
         self.request, self.out, self.work = request, request.out, request.out / 'work'
         self.record_file = self.work / 'adaptation.json'
-        self.record = {'request': plain(request.digest()), 'seconds': 0.0, 'done': [],
-                       'failures': []}
+        self.record = {'request': plain(request.digest()), 'seconds': 0.0, 'done': [], 'failures': []}
         if self.record_file.is_file():
             record = json.loads(self.record_file.read_text())
             if record['request'] != self.record['request']:
@@ -122,13 +124,14 @@ class Adaptation:
         self.say(f'start   {", ".join(path.name for path in start.files)}: {_kind(start)}')
         try:
             files = self._option_files(start, clean, real)
-            self._prepare(clean, real)
-            self._plan(files, start)
-            self._learn_degradation(files)
-            self._learn_restoring(files, start)
-            self._choose(start, clean, real)
-            self._restore()
-            self._report(start, clean, real)
+            self._part('prepare', self._prepare, clean, real)
+            self._part('plan', self._plan, files, start)
+            self._show_progress()
+            self._part('degradation', self._learn_degradation, files)
+            self._part('learning', self._learn_restoring, files, start)
+            self._part('choose', self._choose, start, clean, real)
+            self._part('restore', self._restore)
+            self._part('report', self._report, start, clean, real)
         except BaseException:
             for job in self.jobs:
                 job.stop()
@@ -138,8 +141,20 @@ class Adaptation:
                 self.bar.close()
             self._note()
         self.say(f'restored photos   {self.out / "restored"}\nrestorer          {self.restorer_file}\n'
-              f'report            {self.out / "report.html"}\n'
-              f'All of it took {timedelta(seconds=round(self.seconds))}.')
+                 f'report            {self.out / "report.html"}\n'
+                 f'All of it took {timedelta(seconds=round(self.seconds))}.')
+
+    def _part(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
+        """Do a part, unless an earlier call has."""
+        if name in self.record['done']:
+            return
+        if name in PARTS:
+            self.bar.enter(PARTS[name])
+        work(*arguments)
+        if name in PARTS:
+            self.bar.leave()
+        self.record['done'].append(name)
+        self._note()
 
     # --- parts, in order ------------------------------------------------------------------------------------------
 
@@ -163,82 +178,66 @@ class Adaptation:
                 torch.save({'params': start.trained, 'network': start.options, 'scale': start.scale,
                             STARTED_FROM: start.origins}, aside)
         on_cpu = choose_device(self.request.device).type == 'cpu'
-        megapixels = sum(folder.count * folder.sides[0] * folder.sides[1] for folder in (clean, real)) / 1e6
+        photos = sum(folder.count * folder.sides[0] * folder.sides[1] for folder in (clean, real))
         return OptionFiles(self.out / 'options', self.data / 'train-clean-images', self.data / 'train-noisy-images',
                            start.scale, file, self.checkpoint, 0 if on_cpu else 'auto',
-                           CACHED * megapixels * 1e6 < free_on_cpu())
+                           CACHED * photos < free_on_cpu())
 
     def _prepare(self, clean: Folder, real: Folder) -> None:
         """Cut the photos into parts that are read fast, all of 8 bits."""
-        if 'prepare' not in self.record['done']:
-            self.say('Preparing the photos ...')
-            self._run('prepare', ['-m', 'mssr_prepare', '--gt', str(clean.path), '--lq', str(real.path), '--out',
-                                  str(self.data), '--scale', str(self.request.scale)])
-            self._done('prepare')
+        self.say('Preparing the photos ...')
+        self._run('prepare', ['-m', 'mssr_prepare', '--gt', str(clean.path), '--lq', str(real.path), '--out',
+                              str(self.data), '--scale', str(self.request.scale)])
 
     def _plan(self, files: OptionFiles, start: Start) -> None:
         """Try how fast this machine is, and settle lengths once for all."""
-        recipe = OptionFiles.recipe_lengths()
-        if 'plan' not in self.record['done']:
-            self.say('Trying how fast this machine is ...')
-            generator = self._train([files.trial(files.generator())])
-            learning = self._train([files.trial(files.learning(name=name, on_bicubic=True))
-                                    for name in ('one', 'other')[:self._trainings(start)]])
-            self.record['speeds'] = [seconds_per_iteration(max(logs, key=lambda log: log.stat().st_size))
-                                     for logs in (generator, learning)]
-            self.record['forward'] = self._seconds_per_pixel(start)
-            others = self.seconds + self._choosing() + self._restoring() + 5
-            self.record['lengths'] = list(fitting(recipe, tuple(self.record['speeds']), others, self.request.minutes))
-            shutil.rmtree(self.work / 'experiments', ignore_errors=True)
-            for file in (path for name in ('trial_*', 'one', 'other') for path in files.folder.glob(f'{name}.yml')):
-                file.unlink()
-            self._done('plan')
+        self.say('Trying how fast this machine is ...')
+        generator = self._train([files.trial(files.generator())])
+        learning = self._train([files.trial(files.learning(name=name, on_bicubic=True))
+                                for name in ('one', 'other')[:self._trainings(start)]])
+        self.record['speeds'] = [seconds_per_iteration(max(logs, key=lambda log: log.stat().st_size))
+                                 for logs in (generator, learning)]
+        self.record['forward'] = self._seconds_per_pixel(start)
+        self.record['lengths'] = list(fitting(OptionFiles.recipe_lengths(), tuple(self.record['speeds']),
+                                              self.seconds + self._after_trainings(), self.request.minutes))
+        shutil.rmtree(self.work / 'experiments', ignore_errors=True)
+        for file in (path for name in ('trial_*', 'one', 'other') for path in files.folder.glob(f'{name}.yml')):
+            file.unlink()
+
+    def _show_progress(self) -> None:
+        """Say how long what is left takes, and show a bar from here on."""
         (i1, i2), (s1, s2) = self.record['lengths'], self.record['speeds']
-        expected = {'learn the degradation': i1 * s1, 'learn to restore': (i2 + SEARCH) * s2,
-                    'choose': self._choosing(), 'restore': self._restoring(), 'report': 5}
-        names = dict(zip(expected, ('degradation', 'learning', 'choose', 'restore', 'report'), strict=True))
-        self.bar = Bar({name: seconds for name, seconds in expected.items()
-                        if names[name] not in self.record['done']})
+        expected = {'degradation': i1 * s1, 'learning': (i2 + SEARCH) * s2, 'choose': self._choosing(),
+                    'restore': self._restoring(), 'report': REPORTING}
+        self.bar = Bar({PARTS[name]: seconds for name, seconds in expected.items()
+                        if name not in self.record['done']})
         left = timedelta(seconds=round(sum(self.bar.parts.values())))
         self.say(f'This takes about {left}: {i1} iterations for the degradation, {i2} for restoring, then '
-              f'{len(self._photos())} photos. It may be stopped (Ctrl-C); the same command goes on.')
+                 f'{len(self._photos())} photos. It may be stopped (Ctrl-C); the same command goes on.')
 
     def _learn_degradation(self, files: OptionFiles) -> None:
         """Stage 1."""
-        if 'degradation' in self.record['done']:
-            return
-        self.bar.enter('learn the degradation')
         self._train([files.generator(self.record['lengths'][0])])
         degradation = LearnedDegradation.load(self.checkpoint)
         sets = {'dataroot_gt': str(files.clean), 'dataroot_lq': str(files.real)}
         degradation.strength = [0, 0.7]
         degradation.noise = matched_shares(degradation, read_hr(sets, degradation.scale), read_real(sets))
         degradation.save(self.degradation_file)
-        self.bar.leave()
         if self.request.minutes is not None:  # what stage 1 took more or less, stage 2 takes less or more
-            left = 60 * self.request.minutes - self.seconds - self._choosing() - self._restoring() - 5
+            left = 60 * self.request.minutes - self.seconds - self._after_trainings()
             planned = self.record['lengths'][1]
             fits = round(left / self.record['speeds'][1]) - SEARCH
             self.record['lengths'][1] = min(max(fits, planned // 3, 10), 3 * planned)
-        self._done('degradation')
 
     def _learn_restoring(self, files: OptionFiles, start: Start) -> None:
         """Stage 2: on draws and, where the start is one of perception alone, on bicubic LR at the same rate."""
-        if 'learning' in self.record['done']:
-            return
-        self.bar.enter('learn to restore')
         iterations = self.record['lengths'][1]
         options = [files.learning(iterations)]
         if self._trainings(start) == 2:
-            options.append(lambda: files.learning(iterations, 'on_bicubic', True, self._found_rate(), False))
+            options.append(lambda: files.learning(iterations, 'on_bicubic', True, self._found_rate()))
         self._train(options)
-        self.bar.leave()
-        self._done('learning')
 
     def _choose(self, start: Start, clean: Folder, real: Folder) -> None:
-        if 'choose' in self.record['done']:
-            return
-        self.bar.enter('choose')
         F = self._learned('on_draws')
         B = self._learned('on_bicubic') if self._trainings(start) == 2 else None
         judge = Judge(self._crops(real), LearnedDegradation.load(self.degradation_file), clean.photos)
@@ -256,14 +255,9 @@ class Adaptation:
         self.record |= {'share': best.share, 'tried': rows,
                         'before': {name: list(figures) for name, figures in before.items()},
                         'curve': {str(setting): list(figures) for setting, figures in curve.items()}}
-        self.bar.leave()
-        self._done('choose')
 
     def _restore(self) -> None:
         """All real photos; those that were restored in an earlier call stay."""
-        if 'restore' in self.record['done']:
-            return
-        self.bar.enter('restore')
         upscaler = Upscaler(load_upscaler(self.restorer_file), choose_device(self.request.device))
         jobs, failures = self._photos(), []
         for k, job in enumerate(jobs):
@@ -274,15 +268,10 @@ class Adaptation:
                     failures.append(f'{job.source}: {error}')
             self.bar.at((k + 1) / len(jobs))
         self.record['failures'] = failures
-        self.bar.leave()
-        self._done('restore')
         for failure in failures:
             self.bar.say(f'not restored: {failure}')
 
     def _report(self, start: Start, clean: Folder, real: Folder) -> None:
-        if 'report' in self.record['done']:
-            return
-        self.bar.enter('report')
         restorer, degradation = Restorer.load(self.restorer_file), LearnedDegradation.load(self.degradation_file)
         crops, enlarge = self._crops(real), interpolated(start.scale)
         restore, shown = restoring(restorer), crops[len(crops) // 2]
@@ -304,8 +293,6 @@ class Adaptation:
             self.out.resolve().name, found, photos, knob, draws, self.record['before'],
             {float(setting): figures for setting, figures in self.record['curve'].items()}, tried,
             self.record['share'], restorer.setting, pairs, head, self.seconds / 60)))
-        self.bar.leave()
-        self._done('report')
 
     def _against_truth(self, restorer: Restorer) -> tuple[list[str], list[tuple[str, ...]]]:
         """A table, where pairs are given: of interpolation and some settings, printed and for the page."""
@@ -367,6 +354,10 @@ class Adaptation:
         pixels = sum(decoded_bytes(job.source)[0] for job in self._photos())
         return self.record['forward'] * pixels * 1.3 + 0.1 * len(self._photos())
 
+    def _after_trainings(self) -> float:
+        """Seconds of all that follows them, about."""
+        return self._choosing() + self._restoring() + REPORTING
+
     def _found_rate(self) -> float | None:
         """The rate that the training on draws has found; None: not yet."""
         log = self.work / 'logs' / 'on_draws.log'
@@ -412,11 +403,6 @@ class Adaptation:
         job = Job(command, log, threads, append=True, apart=True)
         self.jobs.append(job)
         return job
-
-    def _done(self, part: str) -> None:
-        if part not in self.record['done']:
-            self.record['done'].append(part)
-        self._note()
 
     def _note(self) -> None:
         self.record['seconds'] = self.seconds

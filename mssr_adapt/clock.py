@@ -58,7 +58,6 @@ class Bar:
 
     Args:
         parts: name and expected seconds of each, in order.
-        elapsed: seconds that were spent on those before, in earlier calls.
     """
 
     def __init__(self, parts: dict[str, float]) -> None:
@@ -82,12 +81,10 @@ class Bar:
         self.bar.set_description_str(self.name, refresh=False)
         self.bar.set_postfix_str(f'{timedelta(seconds=round(left))} left', refresh=True)
 
-    def leave(self) -> float:
-        """The part is done; the seconds that it took."""
-        spent = time.monotonic() - self.began
-        self.done += spent
+    def leave(self) -> None:
+        """The part is done."""
+        self.done += time.monotonic() - self.began
         self.parts[self.name] = 0.0
-        return spent
 
     def close(self) -> None:
         """Take the line away."""

@@ -1,6 +1,5 @@
 """The option files of an adaptation: the recipes, with its photos, its start and its lengths."""
 
-from copy import deepcopy
 from pathlib import Path
 
 from mssr_compat.files import write_whole
@@ -30,28 +29,25 @@ class OptionFiles:
         self.folder, self.clean, self.real, self.scale = folder, clean, real, scale
         self.start, self.checkpoint, self.num_gpu, self.cache = start, checkpoint, num_gpu, cache
 
-    def generator(self, iterations: int | None = None, name: str = 'degradation') -> Path:
+    def generator(self, iterations: int | None = None) -> Path:
         """Stage 1: the recipe of the first generator."""
-        opt = self._read(GENERATOR, name, iterations)
-        return self._write(opt)
+        return self._write(self._read(GENERATOR, 'degradation', iterations))
 
     def learning(self, iterations: int | None = None, name: str = 'on_draws', on_bicubic: bool = False,
-                 rate: float | None = None, find_rate: bool = True) -> Path:
+                 rate: float | None = None) -> Path:
         """Stage 2: SR on what the generator draws; or on bicubic LR of the same crops, at the same rate.
 
         Args:
             iterations: how many; None: as the recipe has it.
             name: of the experiment.
             on_bicubic: take bicubic LR in the place of draws.
-            rate: of the optimizer; None: as the recipe has it.
-            find_rate: try that one and its halves first.
+            rate: of the optimizer; None: that of the recipe and its halves are tried first.
         """
         opt = self._read(LEARNING, name, iterations)
         opt['network_g']['branches'] = [{'pretrained': str(self.start)}]
         train = opt['train']
-        train['find_rate'] = find_rate
         if rate is not None:
-            train['optim_g']['lr'] = rate
+            train['find_rate'], train['optim_g']['lr'] = False, rate
         if on_bicubic:
             opt['degradations'] = [{'type': 'BicubicDegradation', 'scale': self.scale}]
             for key in ('lq_strength', 'lq_noise', 'lq_jpeg', 'gt_sharpen'):
@@ -66,9 +62,7 @@ class OptionFiles:
         opt['name'] = f'trial_{opt["name"]}'
         self._shorten(opt, TRIAL)
         opt['logger'] |= {'print_freq': 1, 'save_checkpoint_freq': 10 * TRIAL}
-        opt['train']['find_rate'] = False
-        if opt['model_type'] == 'DegradationGANModel':
-            del opt['train']['find_rate']
+        opt['train'].pop('find_rate', None)
         return self._write(opt)
 
     @staticmethod
@@ -77,7 +71,7 @@ class OptionFiles:
         return tuple(read_options(str(RECIPES / file))['train']['total_iter'] for file in (GENERATOR, LEARNING))
 
     def _read(self, recipe: str, name: str, iterations: int | None) -> dict:
-        opt = deepcopy(read_options(str(RECIPES / recipe)))
+        opt = read_options(str(RECIPES / recipe))
         opt |= {'name': name, 'scale': self.scale, 'num_gpu': self.num_gpu}
         data = opt['datasets']['train']
         data |= {'dataroot_gt': str(self.clean), 'dataroot_lq': str(self.real), 'on_corrupt': 'skip',

@@ -60,47 +60,45 @@ def read_start(paths: list[Path], scale: int, clean: Photos) -> Start:
             _check_scale(paths[0], restorer.scale, scale)
             return Start(restorer.options, restorer.scale, restorer.fidelity, restorer.perception, paths,
                          carried_on(paths[0]))
-    if len(paths) == 1:
-        net, options = _read(paths[0], scale)
+        net, options, _ = _read(paths[0], scale)
         state = net.state_dict()
         ends = (state, None) if gain_over_interpolation(net, scale, clean) > FAITHFUL else (None, state)
         return Start(options, scale, *ends, paths, carried_on(paths[0]))
-    options, _, states, origins = related(paths, scale)
-    faithful = [gain_over_interpolation(_read(path, scale)[0], scale, clean) > FAITHFUL for path in paths]
+    options, _, nets, origins = related(paths, scale)
+    faithful = [gain_over_interpolation(net, scale, clean) > FAITHFUL for net in nets]
     if faithful[0] == faithful[1]:
         kind = 'for fidelity, by a pixel loss' if faithful[0] else 'to look sharp'
         raise UserError(f'--start {paths[0]} and {paths[1]} were both trained {kind}: give one of them alone, or one '
                         'of each kind.')
-    fidelity, perception = states if faithful[0] else states[::-1]
+    fidelity, perception = (net.state_dict() for net in (nets if faithful[0] else nets[::-1]))
     return Start(options, scale, fidelity, perception, paths, origins)
 
 
-def related(paths: list[Path], scale: int | None = None) -> tuple[dict, int, list[dict[str, Tensor]], list[dict]]:
-    """Two networks of one ancestry: their options, scale, both sets of weights, and where they come from.
+def related(paths: list[Path], scale: int | None = None) -> tuple[dict, int, list[nn.Module], list[dict]]:
+    """Two networks of one ancestry: their options, scale, the networks, and where they come from.
 
     Raises:
         UserError: they are not one network, or have nothing in common.
     """
-    (one, options), (other, other_options) = (_read(path, scale) for path in paths)
+    (one, options, found), (other, other_options, _) = (_read(path, scale) for path in paths)
     if options != other_options:
         raise UserError(f'{paths[0]} and {paths[1]} are not one network: give two sets of weights of the same '
                         'architecture, or one file alone.')
-    states = [one.state_dict(), other.state_dict()]
-    if cosine(*states) < RELATED:
+    if cosine(one.state_dict(), other.state_dict()) < RELATED:
         raise UserError(f'{paths[0]} and {paths[1]} were not trained from one another (their weights have nothing in '
                         'common), so that what is between them restores nothing: give one of them alone.')
     own = {file_hash(path) for path in paths if STARTED_FROM in read_metadata(path)}  # the one may come from the other
     origins = {origin['sha256']: origin for path in paths for origin in carried_on(path)}
-    return options, load_upscaler(paths[0]).scale, states, [o for digest, o in origins.items() if digest not in own]
+    return options, found, [one, other], [origin for digest, origin in origins.items() if digest not in own]
 
 
-def _read(path: Path, scale: int | None) -> tuple[nn.Module, dict]:
+def _read(path: Path, scale: int | None) -> tuple[nn.Module, dict, int]:
     loaded = load_upscaler(path, remedy='scripts/export.py, given its option file, writes files that do')
     _check_scale(path, loaded.scale, scale or loaded.scale)
     if len(loaded.net.branches) > 1:
         raise UserError(f'{path} is an ensemble of {len(loaded.net.branches)} networks: scripts/export.py '
                         'writes one that stands for it (averaged).')
-    return loaded.net.branches[0], loaded.options['branches'][0]
+    return loaded.net.branches[0], loaded.options['branches'][0], loaded.scale
 
 
 def _check_scale(path: Path, found: int, wanted: int) -> None:

@@ -31,8 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--half', action='store_true', help='half precision: half the size, and less than a level off')
     args = parser.parse_args(arguments)
     try:
-        options, scale, states, origins = related([args.fidelity, args.perception])
-        restorer = Restorer(options, scale, *states, args.setting, origins)
+        options, scale, nets, origins = related([args.fidelity, args.perception])
+        restorer = Restorer(options, scale, *(net.state_dict() for net in nets), args.setting, origins)
         restorer.at()  # the setting is looked at
         restorer.save(args.output, torch.float16 if args.half else torch.float32)
     except (UserError, OSError) as error:
