@@ -1,5 +1,6 @@
 """Several processes: start-up on any machine, and the few things that they must agree on."""
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable
@@ -97,11 +98,16 @@ def together(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def leave_dist() -> None:
-    """Part from the other processes at the regular end of a run."""
+    """Part from the other processes at the regular end of a run, where nothing holds the model any more.
+
+    The threads of gloo end with the last object that holds the group, a model's reducer, say: one that lets go of a
+    tensor while Python shuts down aborts the process.
+    """
     global _control
     if dist.is_initialized():
         dist.destroy_process_group()
-    _control = None
+        _control = None
+        gc.collect()
 
 
 def world() -> tuple[int, int]:

@@ -98,6 +98,7 @@ def _run(module, pipeline, root_path, guard):
         }
         for target, replacement in replacements.items():
             stack.enter_context(patch(target, replacement))
+        code = 0
         try:
             with guard:
                 pipeline(root_path)
@@ -106,8 +107,7 @@ def _run(module, pipeline, root_path, guard):
                 sys.stderr.write(f'error: {error}\n')
             sys.exit(2)
         except Stopped as stop:
-            leave_dist()
-            sys.exit(128 + stop.number)
+            code = 128 + stop.number
         except KeyboardInterrupt:
             sys.stderr.write('error: interrupted by Ctrl-C\n')
             sys.exit(130)
@@ -123,6 +123,8 @@ def _run(module, pipeline, root_path, guard):
         finally:
             _end_workers()
         leave_dist()
+        if code:
+            sys.exit(code)
 
 
 def _refused(error):
