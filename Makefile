@@ -1,4 +1,4 @@
-# make demo    install, then learn super-resolution from bundled photographs (both stages and the test)
+# make demo    install, then adapt a restorer to bundled photographs, and draw what it does
 # make test    install, then lint and tests; make test JOBS=8 for eight at a time
 # make clean   remove what these two wrote
 PYTHON ?= python3
@@ -37,4 +37,4 @@ $(VENV)/installed: $(wildcard requirements/*.txt requirements/build/*.py) setup.
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info datasets/demo experiments/demo_* results/demo_* tb_logger/demo_* demo
+	rm -rf $(VENV) build *.egg-info datasets/demo demo

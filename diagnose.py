@@ -1,42 +1,8 @@
-"""What is wrong with my photos: blur, noise, JPEG and more, read from a folder of them.
+"""What is wrong with my photos: ``python diagnose.py --help``; ``mssr diagnose`` is the same."""
 
-    python diagnose.py PHOTOS
-    python diagnose.py PHOTOS --clean CLEAN --scale 4 --out diagnosis
-
-It writes diagnosis.html, measurements.json, and option files with what was found for Real-ESRGAN, traiNNer-redux and
-neosr. Exit code: 0, or 2 after a mistaken call.
-"""
-
-import argparse
 import sys
-from pathlib import Path
 
-from mssr_compat.errors import UserError
-from mssr_diagnose.diagnosis import diagnose
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('photos', metavar='PHOTOS', help='folder (with sub-folders) or .lmdb')
-    parser.add_argument('--clean', help='clean photos of the same kind of scenes: what sharp means, else that of '
-                        'photographs in general')
-    parser.add_argument('--scale', type=int, default=4, choices=range(1, 9), metavar='S',
-                        help='factor by which the photos shall be enlarged, 1 to 8 (default: 4)')
-    parser.add_argument('--out', default='diagnosis', help='folder (default: diagnosis)')
-    args = parser.parse_args(arguments)
-    try:
-        left_out = diagnose(args.photos, args.clean, args.scale, Path(args.out))
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f'error: {args.out} cannot be written: {error.strerror or error}', file=sys.stderr)
-        return 2
-    for name, why in left_out:
-        print(f'left out: {name}: {why}', file=sys.stderr)
-    print(Path(args.out) / 'diagnosis.html')
-    return 0
-
+from mssr_command.diagnose import main
 
 if __name__ == '__main__':
     sys.exit(main())

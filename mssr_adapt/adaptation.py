@@ -36,6 +36,7 @@ from mssr_inference.picture_files import decoded_bytes
 from mssr_inference.restorer import Restorer
 from mssr_inference.upscale_files import list_jobs, upscale_file
 from mssr_inference.upscaler import Upscaler
+from mssr_metric.photo_sets import as_bytes
 from mssr_options.reader import read_options
 from mssr_report.adaptation_page import Adapted, adaptation_page
 from mssr_train.job import Job
@@ -411,7 +412,7 @@ class Adaptation:
 
 def pixels(image: torch.Tensor) -> np.ndarray:
     """(1, 3, H, W) RGB in [0, 1] as (3, H, W) uint8."""
-    return (image[0].clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return as_bytes(image[0]).numpy()
 
 
 def _kind(start: Start) -> str:

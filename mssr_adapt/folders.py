@@ -13,6 +13,7 @@ from mssr_data.image_source import ImageSource
 from mssr_data.jpeg_traces import jpeg_quality
 from mssr_data.photo_pool import read_photos
 from mssr_metric.noise_level import noise_level
+from mssr_metric.photo_sets import as_pixels
 from mssr_metric.spectrum import WINDOW, radial_spectrum
 
 FEWEST = 6  # photos of either kind; a hundred are better
@@ -68,7 +69,7 @@ def look(path: Path, flag: str) -> Folder:
                         'hundred or so to learn well.')
     photos = read_photos({'dataroot_gt': str(path)}, 'gt', LOOKED_AT, SIDE, WINDOW, option=flag)
     spectrum = radial_spectrum(photos)
-    found = [jpeg_quality((photo * 255).round().byte().permute(1, 2, 0).numpy()) for photo in photos]
+    found = [jpeg_quality(as_pixels(photo)) for photo in photos]
     height, width = np.median(sizes, axis=0).astype(int)
     return Folder(path, len(sizes), (int(width), int(height)), unreadable, photos, noise_level(photos),
                   float(spectrum[-4:].mean() - spectrum[:4].mean()), [quality for quality in found if quality])

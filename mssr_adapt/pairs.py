@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from basicsr.utils import tensor2img
 
 from mssr_adapt.choice import interpolated, restoring
 from mssr_compat.errors import UserError
@@ -58,14 +58,9 @@ def measure_pairs(restorer: Restorer, gt: Path, lq: Path, settings: Sequence[flo
         figures = []
         for truth, photo in pairs:
             x = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
-            result, wanted = _bgr(restore(x)), np.ascontiguousarray(truth[..., ::-1])
+            result, wanted = tensor2img(restore(x)), np.ascontiguousarray(truth[..., ::-1])
             row = [calculate_psnr_protocol(result, wanted, 'mssr'), calculate_ssim_protocol(result, wanted, 'mssr')]
             figures.append(row + ([calculate_lpips(result, wanted)] if 'LPIPS' in head else []))
         means = np.mean(figures, axis=0)
         rows.append((name, f'{means[0]:.2f}', *(f'{value:.3f}' for value in means[1:])))
     return head, rows
-
-
-def _bgr(image: Tensor) -> np.ndarray:
-    pixels = (image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    return np.ascontiguousarray(pixels[..., ::-1])

@@ -1,5 +1,6 @@
 """Unpaired real-world super-resolution: learn what a source does to its photos, and undo it.
 
+    mssr diagnose   what is wrong with photos, as a page and as options for other trainers
     mssr prepare    photos in folders or archives to training data
     mssr adapt      two folders in, restored photos out: all that follows, in one command
     mssr train      a degradation generator (stage 1) or SR networks (stage 2), by an option file
@@ -29,6 +30,8 @@ def main() -> int:
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ''
     # Each command imports what it needs: this page is there at once.
     match name:
+        case 'diagnose':
+            from mssr_command.diagnose import main as command
         case 'prepare':
             from mssr_prepare.__main__ import main as command
         case 'adapt':

@@ -12,7 +12,7 @@ from mssr_data.photo_pool import read_photos
 from mssr_degradation.learned_degradation import LearnedDegradation
 from mssr_metric.haar_distance import SMALLEST
 from mssr_metric.noise_level import noise_level
-from mssr_metric.photo_sets import Photos, as_8bit
+from mssr_metric.photo_sets import Photos, as_8bit, as_pixels
 
 JPEG_PHOTOS, JPEG_SIDE = 64, 256  # real LR photos whose JPEG is looked at, and pixels of each
 NOISE_PHOTOS, NOISE_SIDE = 96, 96  # of either kind whose noise is looked at, and LR pixels of each
@@ -47,7 +47,7 @@ def build_coding(wanted: str | list[int] | None, train_set: dict, device: torch.
 def real_qualities(train_set: dict) -> list[int]:
     """The JPEG qualities of the real LR photos in order; none where fewer than half of the photos have traces."""
     photos = read_photos(train_set, 'lq', JPEG_PHOTOS, JPEG_SIDE)
-    found = [jpeg_quality((photo * 255).round().byte().permute(1, 2, 0).numpy()) for photo in photos]
+    found = [jpeg_quality(as_pixels(photo)) for photo in photos]
     qualities = sorted(quality for quality in found if quality is not None)
     traces = f'{len(qualities)} of {len(photos)} real LR photos have traces of JPEG'
     if 2 * len(qualities) < len(photos):

@@ -1,4 +1,4 @@
-"""What ``diagnose.py`` does: measure, group, and write page, figures and option files."""
+"""What ``mssr diagnose`` does: measure, group, and write page, figures and option files."""
 
 import json
 from collections.abc import Callable

@@ -48,8 +48,11 @@ def measure_folder(source: ImageSource, sharp: Sharpness = PHOTOGRAPHS,
     processes = min(processes or _cores(), len(source))
     work = partial(_measure, source, sharp)
     if processes > 1:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # ends its threads: a process forked beside them waits for threads that it lacks
         with ProcessPoolExecutor(processes, initializer=_one_thread) as pool:
             found = list(_bar(pool.map(work, range(len(source)), chunksize=4), len(source)))
+        cv2.setNumThreads(threads)
     else:
         found = [work(index) for index in _bar(range(len(source)), len(source))]
     measured = [one for one in found if isinstance(one, Measured)]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mssr_degradation import LearnedDegradation
 from mssr_inference.tiling import exact_reach, plan_tiles
+from mssr_metric.photo_sets import as_pixels
 
 CELL = 512  # HR pixels; a constant, since another would change the rounding of a few pixels
 LARGE = 4096  # a photo from whose noise maps the ratios of their sizes are read
@@ -110,8 +111,7 @@ class Degrader:
                 y = (y.to(self.dtype) / 255).permute(2, 0, 1)[None]
                 x = self.degradation.degrade(y, self._noise(maps, y.shape[-2:], y0, x0), *shares)[0]
                 x = x[:, (top - y0) // s:(bottom - y0) // s, (left - x0) // s:(right - x0) // s]
-                x = (x.clamp(0, 1) * 255).round().to(torch.uint8)
-                result[top // s:bottom // s, left // s:right // s] = x.permute(1, 2, 0).cpu().numpy()
+                result[top // s:bottom // s, left // s:right // s] = as_pixels(x)
         return self._through_jpeg(result, key) if self.degradation.jpeg else result
 
     def _through_jpeg(self, photo: np.ndarray, key: str) -> np.ndarray:

@@ -38,6 +38,7 @@ class Page:
         self.device, self.max_pixels = device, max_pixels
         self.load_upscaler = lru_cache(2)(lambda name, perception: load_upscaler(upscalers[name],
                                                                                  perception=perception))
+        self.setting = lru_cache(16)(self.setting)  # the whole file is read for it
         self.load_generator = lru_cache(4)(lambda name: load_generator(generators[name]))
 
     def setting(self, name: str) -> float | None:

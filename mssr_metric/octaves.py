@@ -26,12 +26,20 @@ def octave_power(photo: Tensor, side: int = SIDE, step: int = STEP) -> Tensor:
         (windows, 4)
     """
     planes = luma(photo).unfold(0, side, step).unfold(1, side, step).reshape(-1, side, side)
-    hann = torch.hann_window(side, periodic=True)
-    hann = hann[:, None] * hann
-    planes = (planes - planes.mean((-2, -1), keepdim=True)) * hann * LEVELS
-    power = torch.fft.fft2(planes).abs().square() / hann.square().sum() / side**2
-    radius = torch.hypot(torch.fft.fftfreq(side)[:, None], torch.fft.fftfreq(side)[None])
-    return torch.stack([power[:, (radius >= low) & (radius < high)].sum(1) for low, high in OCTAVES], 1)
+    return band_power(planes * LEVELS)[0]
+
+
+def band_power(planes: Tensor) -> tuple[Tensor, Tensor]:
+    """Power of planes (..., h, w) in the four octaves (Hann window, 2D FFT), (..., 4), in squares of their values; and
+    what part of all frequencies each octave has, (4,): that of white noise of power 1."""
+    height, width = planes.shape[-2:]
+    hann = torch.outer(*(torch.hann_window(side, dtype=planes.dtype) for side in (height, width)))
+    planes = (planes - planes.mean((-2, -1), keepdim=True)) * hann
+    power = torch.fft.fft2(planes).abs().square() / hann.square().sum() / (height * width)
+    radius = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None])
+    bands = [(radius >= low) & (radius < high) for low, high in OCTAVES]
+    return (torch.stack([power[..., band].sum(-1) for band in bands], -1),
+            torch.stack([band.double().mean() for band in bands]))
 
 
 class ContrastReference:

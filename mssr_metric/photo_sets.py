@@ -24,6 +24,16 @@ def as_8bit(photo: Tensor) -> Tensor:
     return (photo.clamp(0, 1) * LEVELS).round() / LEVELS
 
 
+def as_bytes(photo: Tensor) -> Tensor:
+    """(..., 3, H, W) in [0, 1], clamped and rounded to uint8."""
+    return (photo.clamp(0, 1) * LEVELS).round().to(torch.uint8)
+
+
+def as_pixels(photo: Tensor) -> np.ndarray:
+    """(3, H, W) in [0, 1] as picture files have it: (H, W, 3) uint8."""
+    return as_bytes(photo).permute(1, 2, 0).cpu().numpy()
+
+
 def luma(photo: Tensor) -> Tensor:
     """(..., 3, H, W) RGB to (..., H, W) luma (BT.601), in the same range."""
     return torch.einsum('...chw,c->...hw', photo, _LUMA.to(photo))

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mssr_metric.photo_sets import as_bytes
+
 GAP = 2  # white pixels between pictures
 
 
@@ -39,6 +41,6 @@ def heat(values: Tensor, highest: float | None = None) -> Tensor:
 
 def as_arrays(pictures: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """For a file: RGB pictures (..., 3, H, W) as 8 bit, all else as float32."""
-    return {name: (value.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return {name: as_bytes(value).numpy()
             if value.dim() >= 3 and value.shape[-3] == 3 and name != 'injections' else value.float().numpy()
             for name, value in pictures.items()}

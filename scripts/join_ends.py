@@ -7,7 +7,6 @@
 The result is for inference.py -c, with --perception from 0 to 1, and for adapt.py --start.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -17,12 +16,14 @@ import torch
 
 import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_adapt.starts import related
+from mssr_compat.commands import command_parser, door
 from mssr_compat.errors import UserError
 from mssr_inference.restorer import Restorer
 
 
+@door()
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser('join_ends', __doc__)
     parser.add_argument('fidelity', type=Path, help='network that was trained by a pixel loss')
     parser.add_argument('perception', type=Path, help='network of the same ancestry that looks sharp')
     parser.add_argument('output', type=Path, help='.safetensors file to write')
@@ -35,9 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         restorer = Restorer(options, scale, *(net.state_dict() for net in nets), args.setting, origins)
         restorer.at()  # the setting is looked at
         restorer.save(args.output, torch.float16 if args.half else torch.float32)
-    except (UserError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    except OSError as error:
+        raise UserError(str(error)) from error
     print(f'{args.output}: {args.output.stat().st_size / 1e6:.2f} MB')
     return 0
 

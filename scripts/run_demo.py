@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mssr_adapt.choice import interpolated, restoring
 from mssr_adapt.pairs import read_pairs
 from mssr_inference.restorer import Restorer
+from mssr_metric.photo_sets import as_pixels
 
 DATA, OUT = ROOT / 'datasets' / 'demo', ROOT / 'demo'
 PANEL, SIDE = 300, 40  # pixels of a panel, and LR pixels that it shows
@@ -64,9 +65,9 @@ def draw_picture(gt: Path, lq: Path, path: Path) -> None:
         truth, photo = (torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255 for image in pairs[k])
         for column, image in enumerate([*(way(photo) for _, way in ways), truth]):
             top, left = ((side - SIDE * s) // 2 for side in image.shape[-2:])
-            part = image[0, :, top:top + SIDE * s, left:left + SIDE * s].clamp(0, 1).mul(255).round().byte()
-            panel = Image.fromarray(part.permute(1, 2, 0).numpy()).resize((PANEL, PANEL), Image.Resampling.LANCZOS
-                                                                          if column else Image.Resampling.NEAREST)
+            part = as_pixels(image[0, :, top:top + SIDE * s, left:left + SIDE * s])
+            way = Image.Resampling.LANCZOS if column else Image.Resampling.NEAREST
+            panel = Image.fromarray(part).resize((PANEL, PANEL), way)
             canvas.paste(panel, (column * (PANEL + 6), 26 + row * (PANEL + 6)))
     canvas.save(path)
 

@@ -44,6 +44,16 @@ def step(model, iteration, data):
     model.optimize_parameters(iteration)
 
 
+def train_steps(model, steps=4, *, data):
+    """Train for some steps on one batch; the log of each."""
+    logs = []
+    torch.manual_seed(0)
+    for iteration in range(1, steps + 1):
+        step(model, iteration, data)
+        logs.append(model.get_current_log())
+    return logs
+
+
 def what_moves(model):
     nets = {name: net for name, net in vars(model).items() if name in ('net_g', 'net_d', 'net_g_ema') and net}
     return copy.deepcopy([{name: net.state_dict() for name, net in nets.items()},

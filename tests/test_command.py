@@ -17,7 +17,8 @@ from mssr_inference.upscaler import Upscaler
 from mssr_options.shipped import SHIPPED, find_option_file
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ('prepare', 'adapt', 'train', 'test', 'upscale', 'degrade', 'report', 'export', 'convert', 'page')
+COMMANDS = ('diagnose', 'prepare', 'adapt', 'train', 'test', 'upscale', 'degrade', 'report', 'export', 'convert',
+            'page')
 
 
 @pytest.fixture

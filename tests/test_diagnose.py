@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-import diagnose
+from mssr_command import diagnose
 from mssr_data.jpeg_traces import jpeg_trace
 from mssr_diagnose.blur import measure_blur
 from mssr_diagnose.noise import measure_noise
@@ -70,7 +70,9 @@ def test_a_folder_becomes_a_page_figures_and_option_files(tmp_path):
         cv2.imwrite(str(tmp_path / f'photos/{seed}.png'), degraded(seed, 1.5, noise=5))
     cv2.imwrite(str(tmp_path / 'photos/tiny.png'), np.zeros((8, 8, 3), np.uint8))
     out = tmp_path / 'out'
+    threads = cv2.getNumThreads()
     assert diagnose.main([str(tmp_path / 'photos'), '--out', str(out)]) == 0
+    assert cv2.getNumThreads() == threads
     assert 'one group' in (out / 'diagnosis.html').read_text()
     assert len(json.loads((out / 'measurements.json').read_text())) == 3
     low, high = yaml.safe_load((out / 'realesrgan.yml').read_text())['noise_range2']

@@ -1,8 +1,11 @@
 """The models' switches: what each changes, and what it must not change."""
 
+from functools import partial
+
 import pytest
 import torch
 from basicsr.models import build_model
+from step_tools import train_steps
 
 import mssr_arch
 import mssr_loss  # noqa: F401
@@ -14,6 +17,7 @@ from mssr_compat.errors import UserError
 from mssr_model.lr_schedule import LinearDecayLR
 
 BATCH = {'gt': image(1, (2, 3, 32, 32)), 'lq': image(2, (2, 3, 8, 8))}
+run = partial(train_steps, data=BATCH)
 
 
 def generators(folder, count):
@@ -35,18 +39,6 @@ def stage2(folder, num_branch=2, num_generator=2, **train):
     for branch in model.net_g.branches:
         branch.conv_last.bias.data.fill_(0.5)  # away from the clamp, whose gradient is zero
     return model
-
-
-def run(model, steps=4):
-    """Train for some steps; the log of each."""
-    logs = []
-    torch.manual_seed(0)
-    for i in range(1, steps + 1):
-        model.feed_data(BATCH)
-        model.update_learning_rate(i)
-        model.optimize_parameters(i)
-        logs.append(model.get_current_log())
-    return logs
 
 
 def weights(model):

@@ -1,12 +1,13 @@
 """Perceptual and adversarial terms of stage 2: what they add; resumed, divided and refused as all others."""
 
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
 from basicsr.models import build_model
 from resume_tools import Kill, assert_same_end, experiment, kill_at, load, log_lines, make_world, options, train
-from step_tools import write_generators
+from step_tools import train_steps, write_generators
 
 import mssr_model
 from backbone_tools import write_backbone
@@ -21,6 +22,7 @@ GAN = {'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.1}
 UNET = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
 WAVELET = {'type': 'WaveletDiscriminator', 'net': 'patch_s1', 'num_feat': 4}
 BATCH = {'gt': image(1, (2, 3, 32, 32)), 'lq': image(2, (2, 3, 8, 8))}
+run = partial(train_steps, data=BATCH)
 MODELS = ('MultiDegradationSRModel', 'LearnedDegradationSRModel')
 
 
@@ -45,18 +47,6 @@ def build(folder, kind='MultiDegradationSRModel', network_d=None, num_branch=2, 
     return model
 
 
-def run(model, steps=2):
-    """The log of each step."""
-    logs = []
-    torch.manual_seed(0)
-    for i in range(1, steps + 1):
-        model.update_learning_rate(i)
-        model.feed_data(BATCH)
-        model.optimize_parameters(i)
-        logs.append(model.get_current_log())
-    return logs
-
-
 def state(net):
     return deepcopy(net.state_dict())
 
@@ -70,7 +60,7 @@ def same(one, other):
 def test_both_terms_are_learned_from_and_told(tmp_path, lpips, kind, network_d):
     model = build(tmp_path, kind, network_d, **GAN, **lpips)
     before = state(model.net_d), state(model.net_g)
-    log = run(model)[-1]
+    log = run(model, 2)[-1]
     numbers = ('_1', '_2') if kind == 'MultiDegradationSRModel' else ('',)
     for term in ('l_percep', 'l_gan'):
         assert all(log[f'{term}{number}'] > 0 for number in numbers)
@@ -100,7 +90,7 @@ def test_for_one_branch_alone(tmp_path, lpips):
     plain, model = build(tmp_path, **alone), build(tmp_path, network_d=UNET, perceptual_branches=[2], **GAN, **lpips,
                                                    **alone)
     model.net_g.load_state_dict(plain.net_g.state_dict())
-    log, _ = run(model)[-1], run(plain)
+    log, _ = run(model, 2)[-1], run(plain, 2)
     assert 'l_gan_2' in log and 'l_percep_2' in log and not {'l_gan_1', 'l_percep_1'} & set(log)
     assert same(state(plain.net_g.branches[0]), state(model.net_g.branches[0]))
     assert not same(state(plain.net_g.branches[1]), state(model.net_g.branches[1]))

@@ -24,7 +24,7 @@ BELOW['mssr_report'] = BELOW['mssr_model'] | {'mssr_model', 'mssr_inference', 'm
 BELOW['mssr_diagnose'] = BELOW['mssr_report'] | {'mssr_report'}
 BELOW['mssr_train'] = BELOW['mssr_model'] | {'mssr_model', 'mssr_options'}
 BELOW['mssr_adapt'] = BELOW['mssr_report'] | BELOW['mssr_train'] | {'mssr_report', 'mssr_train', 'mssr_prepare'}
-BELOW['mssr_command'] = BELOW['mssr_adapt'] | {'mssr_adapt'}
+BELOW['mssr_command'] = BELOW['mssr_adapt'] | {'mssr_adapt', 'mssr_diagnose'}
 
 
 def imported(path):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,11 @@ from mssr_compat.files import write_whole
 from mssr_inference.networks import load_generator
 from mssr_loss.backbone import BACKBONES, local_weights
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
+from mssr_metric.octaves import band_power
 from mssr_metric.photo_sets import luma
 from mssr_metric.protocols import PROTOCOLS
 from mssr_monitor.generator_study import GeneratorStudy
 
-#: bounds of four octaves in cycles a pixel; the last reaches into the corners
-OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 0.75)
 METRICS = [f'{metric}_{protocol}' for protocol in PROTOCOLS for metric in ('psnr', 'ssim')]
 
 
@@ -40,8 +38,8 @@ def octave_figures(picture: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """How much of the truth's texture a picture has, (H, W, 3) RGB uint8 each.
 
     Returns:
-        ``octave_0`` to ``octave_3``: power of the picture's luma in each of :data:`OCTAVES` over the truth's; and
-        ``octaves``: how far these are from 1, the mean of their absolute decibels.
+        ``octave_0`` to ``octave_3``: power of the picture's luma in each of ``mssr_metric.octaves.OCTAVES``
+        over the truth's; and ``octaves``: how far these are from 1, the mean of their absolute decibels.
     """
     ratios = octave_powers(picture) / octave_powers(truth)
     return {**{f'octave_{k}': float(ratio) for k, ratio in enumerate(ratios)},
@@ -49,14 +47,10 @@ def octave_figures(picture: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def octave_powers(image: np.ndarray) -> np.ndarray:
-    """Power of the luma in each of :data:`OCTAVES` (Hann window, 2D FFT); at least that of rounding to 8 bits."""
+    """Power of the luma in each of them; at least that of rounding to 8 bits, below which is no file."""
     plane = luma(torch.from_numpy(image).permute(2, 0, 1).double())
-    hann = torch.outer(*(torch.hann_window(side, dtype=torch.float64) for side in plane.shape))
-    power = torch.fft.fft2((plane - plane.mean()) * hann).abs().square()
-    radius = torch.hypot(*torch.meshgrid(*(torch.fft.fftfreq(side) for side in plane.shape), indexing='ij'))
-    bands = [power[(low <= radius) & (radius < high)] for low, high in pairwise(OCTAVES)]
-    rounding = hann.square().sum() / 12  # at each frequency: nothing in a file is below it
-    return np.array([max(band.sum(), rounding * max(band.numel(), 1)) for band in bands])
+    power, parts = band_power(plane)
+    return torch.maximum(power, parts.clamp(min=1 / plane.numel()) / 12).numpy()
 
 
 class Measurer:

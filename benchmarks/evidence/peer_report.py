@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.drawing import pyplot, save
-from benchmarks.evidence.measure import OCTAVES
 from benchmarks.evidence.pictures import of
 from benchmarks.evidence.report import signed, table
 from benchmarks.evidence.statistics import interval, over_seeds, paired
 from mssr_metric import better
+from mssr_metric.octaves import OCTAVES
 
 #: metric: (title, digits)
 FIGURES = {'psnr_mssr': ('PSNR', 2), 'ssim_mssr': ('SSIM', 3), 'lpips': ('LPIPS', 3), 'octaves': ('octaves', 1)}
@@ -31,7 +31,7 @@ def summarize(figures: dict, peers: list[str]) -> dict:
         found = {m: paired(of(figures, row, m), of(figures, other, m), LOWER[m]) for m in FIGURES}
         differences[row][other] = {metric: one.as_dict() for metric, one in found.items() if one}
     return {'means': means, 'differences': differences,
-            'octaves': {row: [octave(of(figures, row, f'octave_{k}')) for k in range(len(OCTAVES) - 1)]
+            'octaves': {row: [octave(of(figures, row, f'octave_{k}')) for k in range(len(OCTAVES))]
                         for row in figures},
             'best_peer': {m: (min if LOWER[m] else max)(peers, key=lambda row, m=m: means[row][m]) for m in FIGURES}
             if peers else {}}

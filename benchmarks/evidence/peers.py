@@ -28,15 +28,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.evidence.__main__ import guarded, say
-from benchmarks.evidence.measure import OCTAVES, image_figures, octave_figures
+from benchmarks.evidence.measure import image_figures, octave_figures
 from benchmarks.evidence.peer_report import BICUBIC, LOCK, summarize, to_markdown, write_scatter
 from benchmarks.evidence.pictures import busiest, write_strip
-from benchmarks.evidence.world import HR_VALID, LR_VALID, SCALE, as_pixels, read_pairs, read_rgb, read_tensor
+from benchmarks.evidence.world import HR_VALID, LR_VALID, SCALE, read_pairs, read_rgb, read_tensor
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, write_whole
 from mssr_inference.networks import load_upscaler
 from mssr_inference.upscaler import LOCK_SIGMA, Upscaler, lock_color
 from mssr_loss.backbone import BACKBONES, find_weights
+from mssr_metric.octaves import OCTAVES
+from mssr_metric.photo_sets import as_pixels
 
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0)  # perception
 HALVES = ('both', 'first', 'second')

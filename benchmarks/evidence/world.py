@@ -14,6 +14,7 @@ from mssr_compat.errors import UserError
 from mssr_compat.files import write_whole
 from mssr_data.decoding import CorruptImageError, decode_image, to_rgb8
 from mssr_data.listing import key_of, list_folder
+from mssr_metric.photo_sets import as_pixels
 
 HR_TRAIN, LR_TRAIN, HR_VALID, LR_VALID = ROLES = (
     'train-clean-images', 'train-noisy-images', 'valid-gt-clean', 'valid-input-noisy')
@@ -106,11 +107,6 @@ def read_rgb(path: Path) -> np.ndarray:
 def read_tensor(path: Path) -> torch.Tensor:
     """The photo of :func:`read_rgb` as float32 (3, H, W), RGB in [0, 1]."""
     return torch.from_numpy(read_rgb(path)).permute(2, 0, 1).float() / 255
-
-
-def as_pixels(image: torch.Tensor) -> np.ndarray:
-    """(3, H, W) RGB in [0, 1], clamped, to (H, W, 3) uint8."""
-    return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 def write_rgb(path: Path, image: torch.Tensor) -> None:
