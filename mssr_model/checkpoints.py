@@ -155,6 +155,7 @@ class Checkpoints:
             'validated': dict(model.validator.validated),
             'in_a_row': model.steps.guard.in_a_row,
             **({'trained': self.trained} if self.trained else {}),
+            'layouts': model.acceleration.layouts,
             **model.start.state(),
             'files': self.files,
         })

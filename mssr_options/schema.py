@@ -79,7 +79,8 @@ class KeepingLogger(Logger):
 class Performance(Section):
     """Faster steps; docs/performance.md."""
 
-    channels_last: bool = about('Networks pixel by pixel in memory; equal to rounding.', False)
+    channels_last: bool | Literal['auto'] = about(
+        'Networks pixel by pixel in memory; equal to rounding. auto: whichever is faster here, by trying.', 'auto')
     fused_adam: bool = about('One kernel for each Adam step; equal to rounding.', True)
     keep_memory: bool = about('On CPUs, reuse freed memory, not return it; exact.', True)
     amp: Literal['bf16', 'fp16'] | None = about('Precision of the networks; not exact. ~: float32.', None)

@@ -46,5 +46,6 @@ def stage2_options(num_branch=2, degradations=(), **train):
 
 
 def _options(**options):
-    common = {'name': 'test', 'scale': 4, 'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1}
+    common = {'performance': {'channels_last': False}, 'name': 'test',
+              'scale': 4, 'num_gpu': 0, 'is_train': True, 'dist': False, 'rank': 0, 'world_size': 1}
     return deepcopy({**common, 'path': {}, 'val': {}, **options})

@@ -56,6 +56,7 @@ def options(world, stage, name='run', total=12, **changes):
             },
         },
         'path': {'resume_state': None},
+        'performance': {'channels_last': False},  # not chosen by measurement, as runs are compared bit by bit
         'val': {'val_freq': 4, 'save_img': False,
                 'metrics': {'psnr': {'type': 'calculate_psnr', 'crop_border': 0, 'test_y_channel': False}}},
         'logger': {'print_freq': 1, 'save_checkpoint_freq': 3, 'use_tb_logger': False},
