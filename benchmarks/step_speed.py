@@ -48,6 +48,7 @@ SETTINGS = {
 FEWER = {'DegradationHAN': {'num_group': 2, 'num_block': 5}, 'RRDBNet': {'num_block': 6}}
 TINY = {'DegradationHAN': {'num_feat': 16, 'num_group': 1, 'num_block': 1}, 'DeResnet': {'num_feat': 8, 'num_block': 1},
         'RRDBNet': {'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4}}
+LAYOUTS = {'auto': 'auto', 'channels_last': True, 'contiguous': False}
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -126,6 +127,7 @@ def measure(name, args):
     crop, number = args.crop or crop, args.batch or number
     opt = options(option_file, device, TINY if args.tiny else FEWER if args.reduced else {}, performance,
                   args.checkpoint)
+    opt['datasets']['train'] |= {'gt_size': crop, 'batch_size_per_gpu': number}  # what layouts are tried at
     with tempfile.TemporaryDirectory() as folder:
         sides = make_sides(opt, crop, number, device, Path(folder))
         if args.only:
@@ -148,7 +150,7 @@ def measure(name, args):
 
 
 def switches(args):
-    return {'amp': args.amp, 'compile': args.compile, 'channels_last': not args.contiguous,
+    return {'amp': args.amp, 'compile': args.compile, 'channels_last': LAYOUTS[args.layout],
             'keep_memory': not args.return_memory}
 
 
@@ -162,7 +164,8 @@ def main():
     parser.add_argument('--batch', type=int)
     parser.add_argument('--amp', choices=PRECISIONS)
     parser.add_argument('--compile', nargs='?', const=True, default=False, metavar='MODE')
-    parser.add_argument('--contiguous', action='store_true', help='the product without channels_last')
+    parser.add_argument('--layout', choices=LAYOUTS, default='auto',
+                        help='of the networks of the product (default: auto, chosen as in training)')
     parser.add_argument('--return-memory', action='store_true', help='the product without keep_memory')
 
     parser.add_argument('--checkpoint', action='store_true',

@@ -36,6 +36,15 @@ def test_inference_speed(tmp_path):
     assert all(row['megapixels_per_second'] > 0 for row in rows)
 
 
+def test_cost(tmp_path):
+    file = tmp_path / 'cost.json'
+    output = run('cost.py', '--tiny', '--device', 'cpu', '--iterations', 1, '--million', '--json', file)
+    rows = json.loads(file.read_text())['rows']
+    assert len(rows) == 8 and all(len(row['seconds']) == len(row['amounts']) == 3 for row in rows)
+    assert all(min(row['seconds']) > 0 for row in rows)
+    assert output.count('\n| ') == 1 + 8 + 1 + 5  # heads, parts, and those that are for each photo
+
+
 def test_the_commands_of_the_evidence():
     """What they do is looked at in test_evidence.py and test_evidence_peers.py."""
     for command in ('benchmarks.evidence', 'benchmarks.evidence.peers'):
