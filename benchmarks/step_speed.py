@@ -36,6 +36,7 @@ from benchmarks.measuring import Meter, add_arguments, matrix_peak, peak_of_proc
 from benchmarks.published_steps import PublishedStage1, PublishedStage2
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.allocator import keep_freed_memory
+from mssr_compat.files import replacing
 from mssr_options.reader import read_options
 
 # option file, HR crop and batch; and the same reduced
@@ -66,13 +67,16 @@ def options(option_file, device, smaller, performance, checkpoint=False):
 
 
 def make_model(opt, folder):
-    """The model; generators get random weights, which BasicSR's way of building wants as files."""
+    """The model; generators get the weights in ``folder``, random ones where there are none yet."""
     opt = copy.deepcopy(opt)
-    torch.manual_seed(0)  # the same weights each time
     for k, network in enumerate(opt.get('degradations', [])):
-        net = build_network(network)
-        torch.save({'params': net.state_dict()}, folder / f'{k}.pth')
-        network['checkpoint'] = str(folder / f'{k}.pth')
+        file = folder / f'{k}.pth'
+        if not file.is_file():
+            torch.manual_seed(k)
+            with replacing(file) as aside:
+                torch.save({'params': build_network(network).state_dict()}, aside)
+        network['checkpoint'] = str(file)
+    torch.manual_seed(0)  # the same weights each time
     model = build_model(opt)
     for branch in getattr(model.net_g, 'branches', ()):
         if hasattr(branch, 'conv_last'):
