@@ -175,6 +175,8 @@ def table(document: dict) -> str:
     lines = [f'# GPU benchmark: device {document["device"]}, size {document["size"]}', '',
              f'{document["began"]}; {document["seconds"]:.0f} s of {60 * document["minutes"]:.0f}; '
              f'{"all parts have had their turn" if document["finished"] else "not finished"}.', '']
+    if document['size'] == 'toy':
+        lines += ['**Toy size: this shows that all runs; its times and memory mean nothing.**', '']
     lines += grid(['part', 'state', 'seconds', 'rows', 'goals reached', 'why'],
                   [[part['name'], part['state'], shown(part['seconds']), str(len(part['rows'])),
                     ' of '.join(map(str, goals(part['rows']))), part['why']] for part in told])
