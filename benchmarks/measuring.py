@@ -27,7 +27,7 @@ def prepare(args):
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 means float32
+    use_tf32(False)  # float32 means float32
     device = torch.device(args.device)
     if device.type == 'cuda':
         where = f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}'
@@ -36,6 +36,11 @@ def prepare(args):
         clock = ', processor time' if args.clock == 'cpu' else ''
         where = f'{processor()}, {threads} thread{"s" if threads > 1 else ""}{clock}'
     return device, f'{where}; torch {torch.__version__}; Python {platform.python_version()}'
+
+
+def use_tf32(wanted):
+    """Whether float32 products and convolutions may round their factors to TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = wanted
 
 
 def processor():

@@ -101,31 +101,37 @@ def as_published(net):
 
 
 class PublishedStage1:
-    """Takes copies of the networks, so that both sides start from the same weights."""
+    """Takes copies of the networks, so that both sides start from the same weights.
 
-    def __init__(self, net_g, net_d, lr=1e-4):
+    A step returns the weighted losses by the product's names, as tensors.
+    """
+
+    def __init__(self, net_g, net_d, lr=1e-4, noise_lr=1e-4):
         self.net_g, self.net_d = as_published(net_g), as_published(net_d)
         self.low = build_filter('wavelet').low
         noise = list(self.net_g.noise_parameters())
         others = [p for p in self.net_g.parameters() if all(p is not w for w in noise)]
-        self.adam_g = adam([{'params': noise}, {'params': others}], lr)
+        self.adam_g = adam([{'params': noise, 'lr': noise_lr}, {'params': others}], lr)
         self.adam_d = adam(self.net_d.parameters(), lr)
 
     def step(self, y, x, y_down):
         x_fake = self.net_g(y)
         d_real, d_fake = self.net_d(x).sigmoid(), self.net_d(x_fake.detach()).sigmoid()
         self.adam_d.zero_grad()
-        (-torch.log(d_real + 1e-8).mean() - torch.log(1 - d_fake + 1e-8).mean()).backward()
+        l_d = -torch.log(d_real + 1e-8).mean() - torch.log(1 - d_fake + 1e-8).mean()
+        l_d.backward()
         self.adam_d.step()
 
         texture = -torch.log(self.net_d(x_fake).sigmoid() + 1e-8).mean()
         self.adam_g.zero_grad()
-        (l1_loss(self.low(x_fake), self.low(y_down)) + 0.005 * texture).backward()
+        color = l1_loss(self.low(x_fake), self.low(y_down))
+        (color + 0.005 * texture).backward()
         self.adam_g.step()
+        return {'l_d': l_d.detach(), 'l_g_color': color.detach(), 'l_g_gan': 0.005 * texture.detach()}
 
 
 class PublishedStage2:
-    """Two generators, two SR networks, every batch through every network on its own."""
+    """Two generators, two SR networks, every batch through every network on its own; ``t`` counts from 0."""
 
     def __init__(self, generators, branches, lr=1e-5, total_iter=1_000_000):
         self.generators = [as_published(generator) for generator in generators]
@@ -137,18 +143,22 @@ class PublishedStage2:
         with torch.no_grad():
             a, b = (generator(y) for generator in self.generators)
         s1_a, s1_b, s2_b = self.s1(a).clamp(0, 1), self.s1(b).clamp(0, 1), self.s2(b).clamp(0, 1)
-        (l1_loss(s1_a, y) + 0.01 * l1_loss(s1_b, s2_b.detach())).backward(retain_graph=True)
+        losses = {'l_sup_1': l1_loss(s1_a, y), 'l_collab_1': 0.01 * l1_loss(s1_b, s2_b.detach())}
+        (losses['l_sup_1'] + losses['l_collab_1']).backward(retain_graph=True)
         self.adam_1.step()
         self.adam_1.zero_grad()
 
         s2_a = self.s2(a).clamp(0, 1)
-        (l1_loss(s2_b, y) + 0.01 * l1_loss(s2_a, s1_a.detach())).backward()
+        losses |= {'l_sup_2': l1_loss(s2_b, y), 'l_collab_2': 0.01 * l1_loss(s2_a, s1_a.detach())}
+        (losses['l_sup_2'] + losses['l_collab_2']).backward()
         self.adam_2.step()
         self.adam_2.zero_grad()
 
         s1_x, s2_x = self.s1(x).clamp(0, 1), self.s2(x).clamp(0, 1)
         p = (0.5 * s1_x + 0.5 * s2_x).detach()
-        for s_x, optimizer in ((s1_x, self.adam_1), (s2_x, self.adam_2)):
-            (l1_loss(p, s_x) * t / self.total_iter).backward()
+        for k, s_x, optimizer in ((1, s1_x, self.adam_1), (2, s2_x, self.adam_2)):
+            losses[f'l_adapt_{k}'] = l1_loss(p, s_x) * t / self.total_iter
+            losses[f'l_adapt_{k}'].backward()
             optimizer.step()
             optimizer.zero_grad()
+        return {name: loss.detach() for name, loss in losses.items()}

@@ -36,6 +36,7 @@ from benchmarks.measuring import Meter, add_arguments, matrix_peak, peak_of_proc
 from benchmarks.published_steps import PublishedStage1, PublishedStage2
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.allocator import keep_freed_memory
+from mssr_compat.files import replacing
 from mssr_options.reader import read_options
 
 # option file, HR crop and batch; and the same reduced
@@ -67,12 +68,16 @@ def options(option_file, device, smaller, performance, checkpoint=False):
 
 
 def make_model(opt, folder):
-    """The model; generators get random weights, which BasicSR's way of building wants as files."""
+    """The model; generators get the weights in ``folder``, random ones where there are none yet."""
     opt = copy.deepcopy(opt)
     for k, network in enumerate(opt.get('degradations', [])):
-        net = build_network(network)
-        torch.save({'params': net.state_dict()}, folder / f'{k}.pth')
-        network['checkpoint'] = str(folder / f'{k}.pth')
+        file = folder / f'{k}.pth'
+        if not file.is_file():
+            torch.manual_seed(k)
+            with replacing(file) as aside:
+                torch.save({'params': build_network(network).state_dict()}, aside)
+        network['checkpoint'] = str(file)
+    torch.manual_seed(0)  # the same weights each time
     model = build_model(opt)
     for branch in getattr(model.net_g, 'branches', ()):
         if hasattr(branch, 'conv_last'):
@@ -81,7 +86,7 @@ def make_model(opt, folder):
 
 
 def make_sides(opt, size, batch, device, folder):
-    """The published step and the product's, as callables that take an iteration's number; either may be None."""
+    """What makes the published step and the product's: callables that take an iteration's number and return losses."""
     torch.manual_seed(0)
     y, x = torch.rand(batch, 3, size, size, device=device), torch.rand(batch, 3, size // 4, size // 4, device=device)
     plain = {**opt, 'performance': {'channels_last': False, 'fused_adam': False, 'keep_memory': False}}
@@ -91,17 +96,19 @@ def make_sides(opt, size, batch, device, folder):
     def make_published():
         model = make_model(plain, folder)
         if not in_stage2:
-            published, y_down = PublishedStage1(model.net_g, model.net_d), bicubic_downsample(y, 4)
+            rates = (opt['train']['optim_g'][key] for key in ('lr', 'noise_lr'))
+            published, y_down = PublishedStage1(model.net_g, model.net_d, *rates), bicubic_downsample(y, 4)
             return lambda i: published.step(y, x, y_down)
         published = PublishedStage2([one.net for one in model.degradations], model.net_g.branches)
         return lambda i: published.step(y, x, 1000 + i)
 
     def make_product():
-        model, first = make_model(opt, folder), 1000 if in_stage2 else 1  # past the gate, so that all terms count
+        model, first = make_model(opt, folder), 1001 if in_stage2 else 1  # past the gate, so that all terms count
 
         def step(i):
             model.feed_data({'gt': y, 'lq': x})
             model.optimize_parameters(first + i)
+            return model.steps.losses
 
         return step
 
@@ -114,7 +121,7 @@ def with_allocator(step, keep, device):
     """On a CPU, each side has its own setting of the allocator."""
     def run(i):
         keep_freed_memory(keep)
-        step(i)
+        return step(i)
     return run if device.type == 'cpu' else step
 
 
