@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('GOMP_SPINCOUNT', '0')  # as for all trainings that are started: one environment for all
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'scripts')]  # the scripts' helper modules are tested too
 
