@@ -17,6 +17,12 @@ import mssr_compat  # noqa: F401  (shims before BasicSR's first import by any te
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests go first: no worker shall end with a long one while the others have nothing left."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)

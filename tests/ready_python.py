@@ -1,11 +1,11 @@
-"""Processes of this Python without the seconds that imports take: forks of one that has imported, and done nothing else.
+"""Processes of this Python without the seconds that imports take: forks of one that has imported and done no more.
 
 :func:`popen` and :func:`run` are those of :mod:`subprocess`, and so is what they give: a process with its own number,
-group, files, folder, arguments and environment, that receives signals and ends as any other does. But torch, BasicSR and
-what they need are there when it begins. This project's packages are not: each process imports, and so registers, what it
-would. Where a fork would differ from a start (other interpreters and their options, a variable that an import may read,
-systems other than Linux), they start the process as :mod:`subprocess` does. What must begin with the first import
-(packaging, what users call from a shell) is tested by :mod:`subprocess` itself.
+group, files, folder, arguments and environment, that receives signals and ends as any other does. But torch, BasicSR
+and what they need are there when it begins. This project's packages are not: each process imports, and so registers,
+what it would. Where a fork would differ from a start (other interpreters and their options, a variable that an import
+may read, systems other than Linux), they start the process as :mod:`subprocess` does. What must begin with the first
+import (packaging, what users call from a shell) is tested by :mod:`subprocess` itself.
 
 Processes that are forked can import this module, and have others forked by the same server.
 """
@@ -30,15 +30,18 @@ import threading
 import types
 from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT, CompletedProcess, TimeoutExpired  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = 'READY_PYTHON'  # variable with the server's address
 PRELOADED = ('mssr_compat', 'basicsr', 'basicsr.train', 'basicsr.test', 'torch._dynamo', 'torch.distributed.run',
-             'torch.distributed.elastic.rendezvous.c10d_rendezvous_backend', 'pydantic', 'pydantic.json_schema', 'PIL.Image')
+             'torch.distributed.elastic.rendezvous.c10d_rendezvous_backend', 'pydantic', 'pydantic.json_schema',
+             'PIL.Image')
 # No import reads these, or become() sees to it; all others must be those that the imports saw.
-FREE = {ADDRESS, 'PATH', 'PYTHONPATH', 'PYTHONUNBUFFERED', 'PYTEST_CURRENT_TEST', 'KEPT', 'COLUMNS', 'LINES', 'RANK',
-        'GLOO_SOCKET_IFNAME', 'LOCAL_RANK', 'GROUP_RANK', 'ROLE_RANK', 'ROLE_NAME', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE', 'GROUP_WORLD_SIZE',
-        'ROLE_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'TORCH_NCCL_ASYNC_ERROR_HANDLING'}
+FREE = {ADDRESS, 'PATH', 'PYTHONPATH', 'PYTHONUNBUFFERED', 'PYTEST_CURRENT_TEST', 'KEPT', 'COLUMNS', 'LINES',
+        'GLOO_SOCKET_IFNAME', 'RANK', 'LOCAL_RANK', 'GROUP_RANK', 'ROLE_RANK', 'ROLE_NAME', 'WORLD_SIZE',
+        'LOCAL_WORLD_SIZE', 'GROUP_WORLD_SIZE', 'ROLE_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT',
+        'TORCH_NCCL_ASYNC_ERROR_HANDLING'}
 FREE_PREFIXES = ('MSSR_', 'SLURM_', 'TORCHELASTIC_')
 KEYWORDS = {'args', 'cwd', 'env', 'stdin', 'stdout', 'stderr', 'text', 'start_new_session'}
 # torchrun itself, but for its workers, which are forked.
@@ -59,14 +62,14 @@ NUMBER = struct.Struct('i')
 def run(args, timeout=None, capture_output=False, **keywords):
     """As :func:`subprocess.run`."""
     if capture_output:
-        keywords |= {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE}
+        keywords |= {'stdout': PIPE, 'stderr': PIPE}
     with popen(args, **keywords) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
         except BaseException:
             process.kill()
             raise
-    return subprocess.CompletedProcess(args, process.returncode, output, errors)
+    return CompletedProcess(args, process.returncode, output, errors)
 
 
 def popen(args, **keywords):
@@ -75,6 +78,9 @@ def popen(args, **keywords):
     same = sys.platform == 'linux' and keywords.keys() <= KEYWORDS and args[0] == sys.executable and (
         args[1] in ('-c', '-m', '-u') or not args[1].startswith('-'))
     return (Fork if same else subprocess.Popen)(args, **keywords)
+
+
+Popen = popen  # so that this module can stand in for subprocess
 
 
 def fork_for(module, setattr=setattr):
@@ -100,24 +106,25 @@ class Fork(subprocess.Popen):
             connection.connect(server())
             socket.send_fds(connection, [json.dumps(request).encode()], [*files, status])
         os.close(status)
-        number = self._read_status()
-        if not number:
+        self.pid = self._read_status()
+        if not self.pid:
             os.close(self.status)
             self.status = None
             return super()._execute_child(*args, **kwargs)
-        self.pid = number
         self._close_pipe_fds(*(given[name] for name in ('p2cread', 'p2cwrite', 'c2pread', 'c2pwrite', 'errread',
                                                         'errwrite')))
 
     def _read_status(self):
-        return NUMBER.unpack(os.read(self.status, NUMBER.size))[0]
+        told = os.read(self.status, NUMBER.size)
+        assert told, 'the server that forks has ended'
+        return NUMBER.unpack(told)[0]
 
     def wait(self, timeout=None):
         if self.status is None:
             return super().wait(timeout)
         if self.returncode is None:
             if not select.select([self.status], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(self.args, timeout)
+                raise TimeoutExpired(self.args, timeout)
             self.returncode = os.waitstatus_to_exitcode(self._read_status())
             os.close(self.status)
         return self.returncode
@@ -127,7 +134,7 @@ class Fork(subprocess.Popen):
             return super().poll()
         try:
             return self.wait(0)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             return None
 
 
@@ -142,7 +149,7 @@ def server():
         listener.bind(address)
         listener.listen(64)
         process = subprocess.Popen([sys.executable, __file__, str(listener.fileno())], pass_fds=[listener.fileno()],
-                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd='/')
+                                   stdin=PIPE, stdout=DEVNULL, cwd='/')
 
     @atexit.register
     def end():
@@ -164,37 +171,47 @@ def serve(listener, environment):
     added = {name: value for name, value in os.environ.items() if environment.get(name) != value}
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C reaches the group, and is for the others
     while True:
-        if select.select([0, listener], [], [])[0] == [0]:
-            os._exit(0)  # who started it is gone
+        ready, _, _ = select.select([0, listener], [], [])
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+        if ready == [0]:
+            os._exit(0)  # who started it is gone
         with listener.accept()[0] as connection:
             request, files, *_ = socket.recv_fds(connection, REQUEST_SIZE, 4)
+        if not request:  # who connected was killed
+            continue
         request = json.loads(request)
         *streams, status = files
         if fixed(request['environment'], added) != fixed(environment, added):
-            os.write(status, NUMBER.pack(0))
+            tell(status, 0)
         elif not os.fork():
             break
         for file in files:
             os.close(file)
     # Between the two stands one that waits for the process and tells its end: the loop need not watch them all.
+    listener.close()
     process = os.fork()
     if process:
         for file in streams:
             os.close(file)
-        os.write(status, NUMBER.pack(process))
-        os.write(status, NUMBER.pack(os.waitpid(process, 0)[1]))
+        tell(status, os.waitpid(process, 0)[1])
         os._exit(0)
+    if request['session']:
+        os.setsid()
     for number, file in enumerate(streams):
         os.dup2(file, number)
+    tell(status, os.getpid())
     for file in files:
         os.close(file)
-    listener.close()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     request['environment'] |= added
     return request
+
+
+def tell(status, number):
+    with suppress(BrokenPipeError):  # nobody wants to know any more
+        os.write(status, NUMBER.pack(number))
 
 
 def fixed(environment, added):
@@ -205,8 +222,6 @@ def fixed(environment, added):
 def become(request, path):
     """Run what the request names as the interpreter would, whose own search path is ``path``."""
     sys.orig_argv, sys.argv = request['arguments'], request['arguments'][1:]
-    if request['session']:
-        os.setsid()
     os.chdir(request['folder'])
     os.environ.clear()
     os.environ.update(request['environment'])

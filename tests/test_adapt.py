@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import ready_python
 import torch
 
 import adapt
+import ready_python
 from data_tools import write_photo
 from inference_tools import picture
 from mssr_adapt import adaptation
@@ -26,6 +26,8 @@ from mssr_degradation import LearnedDegradation
 from mssr_inference.restorer import Restorer
 from mssr_options.reader import read_options
 from mssr_train import job
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 

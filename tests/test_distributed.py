@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import ready_python
 import torch
 from resume_tools import (
     assert_same_end,
@@ -23,6 +22,8 @@ from resume_tools import (
     start,
     train,
 )
+
+import ready_python
 
 pytestmark = pytest.mark.slow
 

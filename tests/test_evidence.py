@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import ready_python
 import torch
 from basicsr.models import build_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import ready_python
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))

@@ -6,8 +6,9 @@ import signal
 import time
 
 import pytest
-import ready_python
 from resume_tools import assert_same_end, command, experiment, make_world, options, train
+
+import ready_python
 
 KILLS = int(os.environ.get('MSSR_KILLS', 4))
 
