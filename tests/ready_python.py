@@ -16,6 +16,7 @@ import gc
 import importlib
 import inspect
 import json
+import multiprocessing.process
 import os
 import runpy
 import select
@@ -230,17 +231,21 @@ def become(request, path):
     unbuffered = sys.argv[0] == '-u' and sys.argv.pop(0)
     if unbuffered or os.environ.get('PYTHONUNBUFFERED'):
         sys.stdout.reconfigure(write_through=True)
+    multiprocessing.process.ORIGINAL_DIR = os.getcwd()  # where spawned workers look for the script
     program = sys.argv[0]
     if program == '-m':
         sys.path.insert(0, os.getcwd())
         runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)
-    elif program == '-c':
+        return
+    module = sys.modules['__main__'] = types.ModuleType('__main__')
+    if program == '-c':
         sys.path.insert(0, '')
-        main = sys.modules['__main__'] = types.ModuleType('__main__')
-        exec(compile(sys.argv.pop(1), '<string>', 'exec'), main.__dict__)
+        code = compile(sys.argv.pop(1), '<string>', 'exec')
     else:
         sys.path.insert(0, os.path.dirname(os.path.realpath(program)))
-        runpy.run_path(program, run_name='__main__')
+        module.__file__ = os.path.abspath(program)
+        code = compile(Path(program).read_bytes(), module.__file__, 'exec')
+    exec(code, vars(module))
 
 
 def main():
