@@ -20,6 +20,7 @@ from mssr_train import pipeline
 from option_tools import write
 
 ROOT = Path(__file__).resolve().parent.parent
+TORCHRUN = [sys.executable, '-m', 'torch.distributed.run']
 STAGES = ('stage1', 'stage2')
 L1 = {'type': 'L1Loss', 'loss_weight': 1.0}
 
@@ -134,18 +135,18 @@ if __name__ == '__main__':
 """
 
 
-def command(root, opt, *flags, processes=0, before='', launch=()):
+def command(root, opt, *flags, processes=0, before='', launch=(), torchrun=TORCHRUN):
     """Command and environment that start the same training as a process, under torchrun where ``processes`` says so.
 
-    ``before``: Python statements that run first.
+    ``before``: Python statements that run first. ``torchrun``: as users start it, or with forked workers.
     """
     root.mkdir(exist_ok=True)
     script = root / 'start.py'
     script.write_text(SCRIPT.format(paths=[str(ROOT)], root=str(root), before=before))
     start = [sys.executable]
     if processes:
-        start += ['-m', 'torch.distributed.run', '--nnodes=1', f'--nproc_per_node={processes}',
-                  '--rdzv-backend=c10d', '--rdzv-endpoint=localhost:0', *launch]
+        start = [*torchrun, '--nnodes=1', f'--nproc_per_node={processes}', '--rdzv-backend=c10d',
+                 '--rdzv-endpoint=localhost:0', *launch]
         flags = (*flags, '--launcher', 'pytorch')
     env = {**os.environ, 'OMP_NUM_THREADS': '1', 'GLOO_SOCKET_IFNAME': 'lo'}
     return [*start, str(script), '-opt', write(root, opt, f'{opt["name"]}.yml'), *flags], env

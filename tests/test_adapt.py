@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import adapt
+import ready_python
 from data_tools import write_photo
 from inference_tools import picture
 from mssr_adapt import adaptation
@@ -24,8 +25,18 @@ from mssr_adapt.starts import BUNDLED, Start, read_start
 from mssr_degradation import LearnedDegradation
 from mssr_inference.restorer import Restorer
 from mssr_options.reader import read_options
+from mssr_train import job
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _fork_trainings():
+    with pytest.MonkeyPatch.context() as patch:
+        ready_python.fork_for(job, patch.setattr)
+        yield
 
 
 @pytest.fixture(scope='module')
@@ -127,11 +138,12 @@ def test_a_start_of_one_kind_learns_twice(monkeypatch, world, tmp_path):
 
 def test_stopped_it_goes_on(world, tmp_path):
     """Ctrl-C in the middle of a training: it is saved, and the same command does the rest."""
-    code = ("import sys; from mssr_adapt.option_files import OptionFiles; "
+    code = (f"import sys; sys.path.append({str(ROOT / 'tests')!r}); from ready_python import fork_for; "
+            "from mssr_train import job; fork_for(job); from mssr_adapt.option_files import OptionFiles; "
             "OptionFiles.recipe_lengths = staticmethod(lambda: (4, 400)); import adapt; sys.exit(adapt.main())")
     command = [sys.executable, '-c', code, *arguments(world, tmp_path / 'out')]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = ready_python.popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / 'out' / 'work' / 'logs' / 'on_draws.log'
     deadline = time.monotonic() + 280
     while not (log.is_file() and re.search(r'iter: +\d+, lr', log.read_text())) and time.monotonic() < deadline:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ready_python
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(name, *arguments):
     command = [sys.executable, str(ROOT / 'benchmarks' / name), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    result = ready_python.run(command, capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
@@ -48,7 +50,7 @@ def test_cost(tmp_path):
 def test_the_commands_of_the_evidence():
     """What they do is looked at in test_evidence.py and test_evidence_peers.py."""
     for command in ('benchmarks.evidence', 'benchmarks.evidence.peers'):
-        result = subprocess.run([sys.executable, '-m', command, '--help'], cwd=ROOT, capture_output=True, text=True)
+        result = ready_python.run([sys.executable, '-m', command, '--help'], cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 0 and f'python -m {command} WORLD' in result.stdout
 
 

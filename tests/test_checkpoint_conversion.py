@@ -1,10 +1,10 @@
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import ready_python
 from mssr_command.convert import main
 
 SCRIPT = Path(__file__).resolve().parent.parent / 'scripts' / 'convert_checkpoint.py'
@@ -59,6 +59,7 @@ def test_in_place_with_force(stage1):
 
 
 def test_as_a_command_from_another_folder(stage1, tmp_path):
-    done = subprocess.run([sys.executable, SCRIPT, stage1.name, 'g.pth'], cwd=tmp_path, capture_output=True, text=True)
+    done = ready_python.run([sys.executable, SCRIPT, stage1.name, 'g.pth'], cwd=tmp_path, capture_output=True,
+                            text=True)
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.startswith('g.pth: a HAN generator')

@@ -9,6 +9,7 @@ import pytest
 import torch
 from test_packaging import build, copy_source
 
+import ready_python
 from data_tools import write_folder, write_photo
 from inference_tools import picture, sr_checkpoint
 from mssr_command import upscale
@@ -140,10 +141,10 @@ def test_a_torn_run_goes_on(tmp_path, photos, monkeypatch, capsys):
 
 
 def by_two(command, *arguments):
-    line = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2', '-m', 'mssr_command',
-            command, *map(str, arguments), '--device', 'cpu']
-    return subprocess.run(line, env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
-                          capture_output=True, text=True, timeout=120)
+    line = [*ready_python.TORCHRUN, '--standalone', '--nproc_per_node=2', '-m', 'mssr_command', command,
+            *map(str, arguments), '--device', 'cpu']
+    return ready_python.run(line, env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
+                            capture_output=True, text=True, timeout=120)
 
 
 def test_processes_share_the_photos_with_the_same_result(tmp_path, photos):

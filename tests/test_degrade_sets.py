@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,6 +13,7 @@ from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.data.realesrgan_paired_dataset import RealESRGANPairedDataset
 
 import degrade
+import ready_python
 from data_tools import folder_to_lmdb, write_photo
 from inference_tools import generator_checkpoint, picture
 
@@ -217,11 +216,11 @@ def test_several_generators_take_turns(tmp_path, checkpoint, photos, capsys):
 
 def test_ranks_share_the_photos_with_the_same_result(tmp_path, checkpoint, photos):
     run(checkpoint, photos, tmp_path / 'one', '--draws', 2)
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-               str(ROOT / 'degrade.py'), '-c', str(checkpoint), '-i', str(photos), '-o', str(tmp_path / 'two'),
+    command = [*ready_python.TORCHRUN, '--standalone', '--nproc_per_node=2', str(ROOT / 'degrade.py'),
+               '-c', str(checkpoint), '-i', str(photos), '-o', str(tmp_path / 'two'),
                '--draws', '2', '--device', 'cpu', '--lmdb']
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = ready_python.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert same(pictures(tmp_path / 'one'), pictures(tmp_path / 'two'))
     assert len((tmp_path / 'two' / 'gt.lmdb' / 'meta_info.txt').read_text().splitlines()) == 8

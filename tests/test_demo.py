@@ -3,32 +3,46 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import ready_python
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = ('.*', 'experiments', 'results', 'datasets', 'tb_logger', 'build', '*.egg-info', '__pycache__', 'tests')
 
 
 def demo(root, *args):
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    return subprocess.run([sys.executable, 'scripts/run_demo.py', *args], cwd=root, env=environment, text=True,
-                          capture_output=True)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT / 'tests')}
+    return ready_python.run([sys.executable, 'scripts/run_demo.py', *args], cwd=root, env=environment, text=True,
+                            capture_output=True)
 
 
 @pytest.fixture(scope='module')
 def copy(tmp_path_factory):
-    """The repository, with trainings of two iterations."""
+    """The repository, with trainings of two iterations of one crop, a choice on four photos, and processes that
+    are forked."""
     root = shutil.copytree(ROOT, tmp_path_factory.mktemp('demo') / 'mssr', ignore=shutil.ignore_patterns(*WRITTEN))
-    for name in ('degradation_deresnet', 'adapt'):  # the demo takes 20 times as many at most
+    for name in ('degradation_deresnet', 'adapt'):  # the demo takes five times as many at most, or ten
         path = root / 'options' / 'recipes' / f'{name}.yml'
         text, changed = re.subn(r'\btotal_iter: \d+', 'total_iter: 2', path.read_text())
         assert changed == 2  # the training's and its scheduler's
+        text, changed = re.subn(r'\bbatch_size_per_gpu: \d+', 'batch_size_per_gpu: 1', text)
+        assert changed == 1
         path.write_text(re.sub(r'\bdecay_start: \d+', 'decay_start: 1', text))
+    for name, was, becomes in (
+            ('mssr_adapt/clock.py', 'LONGEST = 0.1, 20.0', 'LONGEST = 0.1, 5.0'),
+            ('mssr_adapt/adaptation.py', '^PHOTOS, FEWEST, SIDE = 12, 4, 64', 'PHOTOS, FEWEST, SIDE = 4, 4, 64'),
+            ('mssr_train/job.py', '^import subprocess$', 'import ready_python as subprocess'),
+            ('scripts/run_demo.py', '^import subprocess$', 'import ready_python as subprocess')):
+        text, changed = re.subn(was, becomes, (root / name).read_text(), flags=re.MULTILINE)
+        assert changed == 1
+        (root / name).write_text(text)
     return root
 
 

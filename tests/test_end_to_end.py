@@ -15,6 +15,7 @@ import mssr_data  # noqa: F401
 import mssr_loss  # noqa: F401
 import mssr_metric  # noqa: F401
 import mssr_model  # noqa: F401
+import ready_python
 from backbone_tools import write_backbone
 from data_tools import folder_to_lmdb, write_folder, write_photo
 from mssr_train import pipeline
@@ -181,6 +182,7 @@ def test_each_kind_of_option_file_is_run():
 @pytest.mark.parametrize('missing', ['folder', 'checkpoint', 'empty'])
 def test_what_is_missing_is_named_in_one_line(tmp_path, missing):
     """As a user sees it: another process, no traceback, status 2."""
+    run = subprocess.run if missing == 'folder' else ready_python.run  # one from its first import
     option_file, named = 'train_degradation_aim.yml', 'datasets.train.dataroot_gt'
     forced = []
     if missing == 'checkpoint':
@@ -190,8 +192,7 @@ def test_what_is_missing_is_named_in_one_line(tmp_path, missing):
             (tmp_path / role).mkdir()
             forced += [f'datasets:train:dataroot_{role}={tmp_path}/{role}']
     arguments = ['-opt', str(ROOT / 'options' / option_file), *(['--force_yml', *forced] if forced else [])]
-    done = subprocess.run([sys.executable, str(ROOT / 'train.py'), *arguments], capture_output=True, text=True,
-                          cwd=tmp_path)
+    done = run([sys.executable, str(ROOT / 'train.py'), *arguments], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert 'Traceback' not in done.stderr
     line = next(line for line in done.stderr.splitlines() if named in line)

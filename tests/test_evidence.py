@@ -16,6 +16,8 @@ from basicsr.models import build_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ready_python
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -36,9 +38,17 @@ from mssr_compat.errors import UserError
 from mssr_metric import lpips_metric
 from mssr_options.check import check_options
 from mssr_options.reader import read_options
+from mssr_train import job
 
 CLEAN = 13  # photos: 8 for validation, 2 for LR, 3 for HR
 SUPERVISED = {'pixel_opt'}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _fork_trainings():
+    with pytest.MonkeyPatch.context() as patch:
+        ready_python.fork_for(job, patch.setattr)
+        yield
 
 
 @pytest.fixture(scope='session')

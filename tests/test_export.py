@@ -1,6 +1,5 @@
 """What other programs load computes what was trained."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import ready_python
 from data_tools import write_photo
 from inference_tools import TINY_RRDB, enliven, picture, save, sr_checkpoint
 from mssr_arch import SREnsemble
@@ -149,8 +149,8 @@ def test_the_script_writes_and_reports_everything(tmp_path, capsys):
 
 
 def test_the_script_runs_from_anywhere(tmp_path):
-    done = subprocess.run([sys.executable, str(ROOT / 'scripts' / 'export.py'), '--help'], cwd=tmp_path,
-                          capture_output=True, text=True)
+    done = ready_python.run([sys.executable, str(ROOT / 'scripts' / 'export.py'), '--help'], cwd=tmp_path,
+                            capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

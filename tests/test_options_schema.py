@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+import ready_python
 from mssr_options import fields, parts, reference, schema
 from mssr_options.reader import read_options
 from mssr_options.report import words
@@ -173,6 +173,6 @@ def test_the_schema_needs_no_training_code():
             'from mssr_options.reader import read_options;'
             'check_options(read_options("options/train_mssr_aim.yml"));'
             'assert "mssr_model" not in sys.modules; sys.stdout.write(reference.schema_text())')
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    done = ready_python.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == SCHEMA.read_text()

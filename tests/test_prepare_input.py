@@ -4,7 +4,6 @@ import errno
 import io
 import json
 import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import ready_python
 from data_tools import photo, write_folder, write_photo
 from mssr_prepare.presets import PRESETS, ROLES, pattern
 from prepare_tools import SCRIPTS, files, main, pack, run, small_photos
@@ -230,8 +230,8 @@ def test_a_read_only_output_is_named(photos, capsys, monkeypatch):
 
 
 def test_runs_as_a_command_from_any_folder(photos):
-    done = subprocess.run([sys.executable, SCRIPTS / 'prepare_data.py', '--gt', 'clean', '--lq', 'real', '--out', 'o'],
-                          cwd=photos, capture_output=True, text=True)
+    command = [sys.executable, SCRIPTS / 'prepare_data.py', '--gt', 'clean', '--lq', 'real', '--out', 'o']
+    done = ready_python.run(command, cwd=photos, capture_output=True, text=True)
     assert done.returncode == 0 and 'dataroot_gt: o/train-clean-images' in done.stdout
     assert json.loads((photos / 'o' / '.prepare' / 'train-clean-images.jsonl').read_text().splitlines()[0]) == {
         'crop': [480, 240, 0]}

@@ -3,11 +3,12 @@
 import os
 import random
 import signal
-import subprocess
 import time
 
 import pytest
 from resume_tools import assert_same_end, command, experiment, make_world, options, train
+
+import ready_python
 
 KILLS = int(os.environ.get('MSSR_KILLS', 4))
 
@@ -29,7 +30,7 @@ def test_killed_again_and_again(monkeypatch, tmp_path):
     for _ in range(KILLS):
         line, env = command(tmp_path / 'b', opt, '--auto_resume')
         with open(tmp_path / 'output.txt', 'w') as output:
-            job = subprocess.Popen(line, env=env, stdout=output, stderr=output)
+            job = ready_python.popen(line, env=env, stdout=output, stderr=output)
         while job.poll() is None and 'Start training' not in (tmp_path / 'output.txt').read_text():
             time.sleep(0.02)
         time.sleep(rng.uniform(0, 1.5))

@@ -42,6 +42,12 @@ def world(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    """At each rate that is tried: what is looked at does not depend on how many."""
+    monkeypatch.setattr('mssr_model.start.STEPS', 5)
+
+
 def started(world, kind, name='run', total=6, **train_options):
     """Options of a training from that start."""
     file = str(experiment(world, 'start') / 'models' / 'net_g_latest.pth')
@@ -71,6 +77,7 @@ def log_of(root, name='run'):
     return '\n'.join(file.read_text() for file in sorted(experiment(root, name).glob('*.log')))
 
 
+@pytest.mark.usefixtures('few_steps')
 @pytest.mark.parametrize('kind', MODELS)
 def test_the_rate_that_was_found_trains_as_if_it_had_been_set(monkeypatch, tmp_path, world, kind):
     """Trying leaves weights, momenta, averages, random state and batches as they are."""
@@ -88,6 +95,7 @@ def test_the_rate_that_was_found_trains_as_if_it_had_been_set(monkeypatch, tmp_p
     assert log_lines(one) == log_lines(other)
 
 
+@pytest.mark.usefixtures('few_steps')
 @pytest.mark.parametrize('gan', [False, True])
 @pytest.mark.parametrize('kind', MODELS)
 def test_a_run_that_found_its_rate_resumes_exactly(monkeypatch, tmp_path, world, kind, gan):
