@@ -13,10 +13,11 @@ from mssr_arch.imresize import mirrored
 from mssr_arch.keyword_checks import require_count, shown
 from mssr_compat.errors import UserError
 
+REACH = 3  #: of the blur, in LR pixels, unless said otherwise
 _NORMAL = torch.distributions.Normal(0, 1)
 _MOST_GAIN = math.log(2)  # of a frequency: a camera sharpens, but does not invent
 _LEAST_NOISE = 0.25  # levels at which noise begins: less than rounding to 8 bits, and enough for a gradient
-_LIVELY = 0.1  # of what a latent variable moves to what the mean moves, at one learning rate
+_QUICK = 3.0  # logarithm of the noise's level for a weight of 1: it has far to go, and sharpness would stand in for it
 _DRAWS, _SHOWN = 512, 4  # latent variables from which ranges are read, and whose kernels are shown
 _RANGE = (0.05, 0.95)  # quantiles
 
@@ -25,13 +26,13 @@ class SensorNoise(nn.Module):
     """Three white maps turned into noise of a sensor: grain, colours that go together, more of it where it is bright.
 
     Each map is filtered by a kernel of its own (5 x 5) and all are mixed into the colours, so that noise may be fine in
-    brightness and coarse in colour. The logarithm of its deviation is a polynomial of each colour's own brightness.
+    brightness and coarse in colour. The logarithm of its deviation is a parabola over each colour's own brightness.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.level = nn.Parameter(torch.zeros(1))  # logarithm of a factor
-        self.brightness = nn.Parameter(torch.zeros(4))
+        self.level = nn.Parameter(torch.zeros(1))
+        self.brightness = nn.Parameter(torch.zeros(2))
         self.mix = nn.Parameter(torch.eye(3))
         self.grain = nn.Parameter(torch.zeros(3, 1, 5, 5))
         with torch.no_grad():
@@ -49,10 +50,8 @@ class SensorNoise(nn.Module):
 
     def at(self, x: Tensor) -> Tensor:
         """Deviation at brightness ``x`` in [0, 1], over that at middle gray."""
-        u, power = 2 * x - 1, 0.0
-        for coefficient in self.brightness.flip(0):
-            power = (power + coefficient) * u
-        return torch.exp(power)
+        u = x - 0.5
+        return torch.exp((self.brightness[0] + self.brightness[1] * u) * u)
 
     def normalised(self) -> tuple[Tensor, Tensor]:
         """Grain and mix with which unit maps become noise of unit variance, mean over the colours."""
@@ -70,9 +69,10 @@ class DegradationPDM(DegradationNetwork):
 
     PDM's kernel is a softmax of free numbers, which begins as a wide box and takes long to narrow. Here it is MATLAB's
     antialiased bicubic kernel times ``exp(-phi)`` at each frequency, where ``phi`` is a quadratic form (a Gaussian of
-    any width, ratio and direction) and a halo (below 0: unsharp masking). All of it is 0 at first, with gradients that
-    are not: training begins at bicubic LR. Kernels sum to 1; they may be negative in places, as the bicubic one is, and
-    amplify no frequency more than twice. PDM's noise is the output of a network; see :class:`SensorNoise`.
+    any width, ratio and direction; below 0 it sharpens, in all directions) and a halo (below 0: unsharp masking). All
+    of it is 0 at first, with gradients that are not: training begins at bicubic LR. Kernels sum to 1; they may be
+    negative in places, as the bicubic one is, and amplify no frequency more than twice. PDM's noise is a network's;
+    here it is :class:`SensorNoise`.
 
     Its noise maps are the latent variable, (N, 1, 1, num_latent), and one white map for each colour at LR size. The
     output is in [0, 1].
@@ -90,7 +90,7 @@ class DegradationPDM(DegradationNetwork):
         UserError: A keyword has an impossible value.
     """
 
-    def __init__(self, scale: int = 4, num_latent: int = 8, num_feat: int = 64, reach: int = 3,
+    def __init__(self, scale: int = 4, num_latent: int = 8, num_feat: int = 64, reach: int = REACH,
                  kernel_sigma: Sequence[float] = (0, 0), noise_levels: Sequence[float] = (0, 0)) -> None:
         super().__init__()
         name = type(self).__name__
@@ -112,15 +112,15 @@ class DegradationPDM(DegradationNetwork):
         with torch.no_grad():  # odd functions of z at first, the last of them nearly 0
             for layer in self.latent[::2]:
                 layer.bias.zero_()
-            self.latent[-1].weight.mul_(0.01)
-        self.kernel = nn.Parameter(torch.zeros(4))  # variance along x and y, covariance, halo; LR pixels squared
+            self.latent[-1].weight.mul_(0.1)
+        self.kernel = nn.Parameter(torch.zeros(4))  # variance (LR pixels squared), its direction (two), halo
         self.noises = nn.ModuleList([SensorNoise()])
 
         side = 2 * reach * scale + 1
         omega = 2 * math.pi * torch.fft.fftfreq(side)
         wave, sine = scale**2 * (2 - 2 * omega.cos()), scale * omega.sin()
-        forms = [wave.expand(side, side), wave[:, None].expand(side, side), sine * sine[:, None]]
-        forms = torch.stack([0.5 * forms[0], 0.5 * forms[1], forms[2], 1 - torch.exp(-0.5 * (forms[0] + forms[1]))])
+        along, across = 0.5 * wave.expand(side, side), 0.5 * wave[:, None].expand(side, side)
+        forms = torch.stack([along + across, along - across, sine * sine[:, None], 1 - torch.exp(-along - across)])
         below = torch.hypot(omega, omega[:, None]) * scale < math.pi  # what an LR photo can show
         self.register_buffer('forms', forms, persistent=False)  # phi is their sum, weighted
         self.register_buffer('below', below, persistent=False)
@@ -156,12 +156,14 @@ class DegradationPDM(DegradationNetwork):
         of the noise at middle gray, (N,), of 1."""
         sigma, level = (low + (high - low) * _NORMAL.cdf(latent[:, k])
                         for k, (low, high) in enumerate((self.kernel_sigma, self.noise_levels)))
-        moved = _LIVELY * self.latent(latent)
-        variance = (sigma / self.scale).square()
-        start = torch.stack([variance, variance, torch.zeros_like(variance), torch.zeros_like(variance)], 1)
-        gain = -torch.einsum('nf,fij->nij', start + self.kernel + moved[:, :4], self.forms)
+        moved = self.latent(latent) / self.latent[-1].in_features  # at one learning rate, about as fast as the mean
+        variance, *direction, halo = (self.kernel + moved[:, :4]).unbind(1)
+        variance = variance + (sigma / self.scale).square()
+        share = variance.clamp(min=0) / (1 + direction[0] ** 2 + direction[1] ** 2).sqrt()  # under 1: still a Gaussian
+        weights = torch.stack([variance, share * direction[0], share * direction[1], halo], 1)
+        gain = -torch.einsum('nf,fij->nij', weights, self.forms)
         gain = torch.where(gain > 0, _MOST_GAIN * torch.tanh(gain / _MOST_GAIN), gain)
-        return gain, level / 255 * torch.exp(self.noises[0].level + moved[:, 4])
+        return gain, level / 255 * torch.exp(_QUICK * (self.noises[0].level + moved[:, 4]))
 
     def kernels(self, gain: Tensor) -> Tensor:
         """Kernels (N, K, K) that blur and downsample, from :meth:`read`; their middle is an LR pixel's."""
@@ -205,8 +207,7 @@ class DegradationPDM(DegradationNetwork):
         """The Gaussians nearest to the gains, in the logarithm, at the frequencies that an LR photo can show."""
         forms = self.forms[:3, self.below].T
         form = torch.linalg.lstsq(forms.expand(len(gain), -1, -1), -gain[:, self.below, None]).solution[..., 0]
-        a, b, c = form.unbind(1)
-        middle, half = (a + b) / 2, torch.hypot((a - b) / 2, c)
+        middle, half = form[:, 0], torch.hypot(form[:, 1], form[:, 2])
         widths = [v.sign() * v.abs().sqrt() for v in (middle, middle - half, middle + half)]
         return {'blur': self.scale * widths[0], 'blur_lr': widths[0], 'blur_narrow': self.scale * widths[1],
                 'blur_wide': self.scale * widths[2], 'sharpening': gain[:, self.below].amax(1).exp()}
