@@ -137,8 +137,8 @@ class DegradationNetwork(nn.Module):
         Returns:
             ``learned`` (F, 3): the values that :data:`LEARNED` names, in that order, of a typical draw, and their 5th
             and 95th percentile over draws; ``kernels`` (n, K, K), which blur and downsample: the bicubic one, that of
-            a typical draw, and those of some draws; ``noise_curve`` (4, B): brightness, and the deviation of the noise
-            there in a typical draw and at these percentiles, in 8-bit levels.
+            a typical draw, and those of some draws, without their faint margins; ``noise_curve`` (4, B): brightness,
+            and the deviation of the noise there in a typical draw and at these percentiles, in 8-bit levels.
         """
         return {}
 

@@ -199,7 +199,7 @@ class DegradationPDM(DegradationNetwork):
         brightness = torch.linspace(0, 1, 18).to(levels)
         middle, low, high = _spread(levels)
         curve = noise.at(brightness)
-        shown = self.kernels(torch.cat([torch.zeros_like(gain[:1]), gain[:1 + _SHOWN]]))
+        shown = _middle(self.kernels(torch.cat([torch.zeros_like(gain[:1]), gain[:1 + _SHOWN]])))
         return {'learned': torch.stack([_spread(found[name]) for name in LEARNED]).cpu(), 'kernels': shown.cpu(),
                 'noise_curve': torch.stack([255 * brightness, middle * curve, low * curve, high * curve]).cpu()}
 
@@ -215,6 +215,13 @@ class DegradationPDM(DegradationNetwork):
     def _some_latents(self) -> Tensor:
         draws = torch.randn(_DRAWS, self.num_latent, generator=torch.Generator().manual_seed(0))
         return draws.to(self.kernel)
+
+
+def _middle(kernels: Tensor) -> Tensor:
+    """Kernels (n, K, K) without the rows and columns around them in which none has a hundredth of its largest tap."""
+    seen = (kernels.abs() > 0.01 * kernels.amax((1, 2), keepdim=True)).any(0)
+    edge = int((seen | seen.T).any(0).nonzero()[0])  # a kernel is the same from both ends
+    return kernels[:, edge:kernels.shape[1] - edge, edge:kernels.shape[2] - edge]
 
 
 def _spread(values: Tensor) -> Tensor:

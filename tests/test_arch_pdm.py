@@ -193,8 +193,11 @@ def test_what_a_latent_variable_weighs():
     weights = effective_noise(trained())
     assert len(weights) == 4 and weights[0] > 0.05 and min(weights[1:]) > 0.005
     found = trained().describe()
-    assert found['kernels'].shape == (6, 40, 40) and found['learned'].shape == (len(LEARNED), 3)
-    assert found['learned'].isfinite().all()
+    assert found['learned'].shape == (len(LEARNED), 3) and found['learned'].isfinite().all()
+    number, *sides = found['kernels'].shape
+    assert number == 6 and sides[0] == sides[1] <= 40 and sides[0] % 2 == 0
+    assert DegradationPDM().describe()['kernels'].shape == (6, 14, 14)  # the bicubic one's
+    assert found['kernels'].sum((1, 2)).sub(1).abs().max() < 0.2
 
 
 @pytest.mark.parametrize('wrong, words', [
