@@ -26,7 +26,8 @@ class SensorNoise(nn.Module):
     """Three white maps turned into noise of a sensor: grain, colours that go together, more of it where it is bright.
 
     Each map is filtered by a kernel of its own (5 x 5) and all are mixed into the colours, so that noise may be fine in
-    brightness and coarse in colour. The logarithm of its deviation is a parabola over each colour's own brightness.
+    brightness and coarse in colour. These kernels are positive: noise of much fine and little coarse detail would stand
+    in for a blur that is missing. The logarithm of its deviation is a parabola over each colour's own brightness.
     """
 
     def __init__(self) -> None:
@@ -34,9 +35,9 @@ class SensorNoise(nn.Module):
         self.level = nn.Parameter(torch.zeros(1))
         self.brightness = nn.Parameter(torch.zeros(2))
         self.mix = nn.Parameter(torch.eye(3))
-        self.grain = nn.Parameter(torch.zeros(3, 1, 5, 5))
+        self.grain = nn.Parameter(torch.full((3, 1, 5, 5), -4.0))  # logarithms: white at first, or nearly so
         with torch.no_grad():
-            self.grain[:, :, 2, 2] = 1
+            self.grain[:, :, 2, 2] = 0
 
     def forward(self, maps: Tensor, x: Tensor, deviation: Tensor) -> Tensor:
         """Noise (N, 3, h, w) of white ``maps`` (N, 3, h, w) for the clean LR ``x`` (N, 3, h, w) in [0, 1].
@@ -55,7 +56,8 @@ class SensorNoise(nn.Module):
 
     def normalised(self) -> tuple[Tensor, Tensor]:
         """Grain and mix with which unit maps become noise of unit variance, mean over the colours."""
-        return (self.grain / self.grain.flatten(1).norm(dim=1).view(3, 1, 1, 1),
+        grain = self.grain.exp()
+        return (grain / grain.flatten(1).norm(dim=1).view(3, 1, 1, 1),
                 self.mix * (math.sqrt(3) / self.mix.norm()))
 
 

@@ -47,8 +47,8 @@ def test_training_begins_at_bicubic_lr(scale, height, width):
     net, bicubic = DegradationPDM(scale), bicubic_downsample(y, scale)
     assert net(y, False).shape == bicubic.shape
     torch.testing.assert_close(net(y, False), bicubic, rtol=0, atol=1e-5)
-    x = net(y)
-    assert 0 < (x - bicubic).square().mean().sqrt() < 1.5e-3 and (x - bicubic).abs().max() < 0.01
+    apart = net(y, net.draw_noise(y, torch.Generator().manual_seed(0))) - bicubic
+    assert 0 < apart.abs().max() < 0.01 and apart.square().mean().sqrt() < (1.5e-3 if height * width > 400 else 3e-3)
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
@@ -106,7 +106,7 @@ def test_noise_is_what_is_said_of_it():
     noise = net.noises[0]
     with torch.no_grad():
         noise.mix.copy_(torch.tensor([[1, 0.3, 0], [1, 0, 0.3], [1, -0.3, 0.2]]))
-        noise.grain[:, :, 2, 3] = torch.tensor([[0.5], [0.0], [-0.2]])
+        noise.grain[:, :, 2, 3] = torch.tensor([[-0.7], [-3.0], [-1.5]])
         noise.brightness[0] = 0.8
     found = learned(net)
 
