@@ -5,6 +5,7 @@ from mssr_arch.degradation_base import BicubicDegradation
 from mssr_arch.deresnet_arch import DSGAN, DeResnet
 from mssr_arch.edsr_down_arch import DegradationEDSR
 from mssr_arch.han_arch import DegradationHAN
+from mssr_arch.pdm_arch import DegradationPDM
 from mssr_arch.simulated_degradation_arch import SimulatedDegradation
 from mssr_arch.spandrel_arch import SpandrelNet
 from mssr_arch.sr_ensemble_arch import SREnsemble
@@ -16,6 +17,7 @@ __all__ = [
     'DeResnet',
     'DegradationEDSR',
     'DegradationHAN',
+    'DegradationPDM',
     'SREnsemble',
     'SimulatedDegradation',
     'SpandrelNet',

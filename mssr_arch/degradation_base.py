@@ -10,6 +10,19 @@ from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.keyword_checks import require_count
 from mssr_compat.errors import UserError
 
+#: what a generator whose numbers mean something has learned (:meth:`DegradationNetwork.describe`): unit and meaning
+LEARNED = {
+    'blur': ('HR px', 'deviation of the Gaussian nearest to the blur, beyond bicubic downsampling; below 0: sharper'),
+    'blur_lr': ('LR px', 'the same in pixels of the LR photo'),
+    'blur_narrow': ('HR px', 'across the direction of the blur'),
+    'blur_wide': ('HR px', 'along it'),
+    'sharpening': ('', 'largest gain of a frequency; 1: none is amplified'),
+    'noise': ('levels', 'deviation of the noise at middle gray, over the colours'),
+    'noise_gray': ('', 'share of its variance that is common to the colours; 0: independent, 1: gray'),
+    'noise_grain': ('', 'correlation of the noise of neighbouring pixels; 0: white'),
+    'noise_growth': ('', 'deviation of the noise at 3/4 of the brightness over that at 1/4; 1: the same'),
+}
+
 
 class NoiseInjection(nn.Module):
     """``h + w * (std * n)``: add one noise map to all channels, each by its own learned weight (Lee et al., 2022).
@@ -44,11 +57,14 @@ class DegradationNetwork(nn.Module):
 
     The latent variable ``z`` is a list of standard normal maps, one for each injection, in layer order
     (Lee et al., 2022). A subclass sets :attr:`scale`, fills :attr:`noises` (an empty list makes it
-    deterministic) and implements :meth:`degrade` and :meth:`noise_sizes`.
+    deterministic) and implements :meth:`degrade` and :meth:`noise_sizes`. One whose maps are not those of
+    NoiseInjection layers says how many there are, which of them are noise, and how much they weigh:
+    :attr:`num_noise`, :meth:`opposite`, :meth:`effective_noise`. A map of the whole photo, not of places in it, has
+    the same size for all photos.
     """
 
     scale: int  #: the output is ceil(H / scale) x ceil(W / scale) for any H, W from 1
-    noises: nn.ModuleList  #: the NoiseInjection layers, in the order in which the features pass them
+    noises: nn.ModuleList  #: layers that add noise, in the order in which the features pass them: NoiseInjection
     skip = False  #: whether :meth:`degrade` gives what is added to the bicubic LR
 
     def forward(self, y: Tensor, noise: list[Tensor] | bool | None = None) -> Tensor:
@@ -85,11 +101,11 @@ class DegradationNetwork(nn.Module):
 
     @property
     def num_noise(self) -> int:
-        """Number of noise maps that one degradation takes; 0 for a deterministic generator."""
+        """Number of maps that one degradation takes; 0 for a deterministic generator."""
         return len(self.noises)
 
     def noise_parameters(self) -> Iterator[nn.Parameter]:
-        """The injections' weights ``w``, which have a learning rate of their own in training."""
+        """The weights of :attr:`noises`, ``w`` of injections, which have a learning rate of their own in training."""
         return self.noises.parameters()
 
     def draw_noise(self, y: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
@@ -106,6 +122,25 @@ class DegradationNetwork(nn.Module):
         source = y.device if generator is None else generator.device
         sizes = self.noise_sizes(*y.shape[-2:])
         return [torch.randn(len(y), 1, *size, generator=generator, device=source).to(y.device) for size in sizes]
+
+    def opposite(self, z: list[Tensor]) -> list[Tensor]:
+        """Maps of the draw that differs from that of ``z`` in the sign of its noise, which cancels in their mean."""
+        return [-n for n in z]
+
+    def effective_noise(self) -> list[float]:
+        """How much each map weighs: ``|w| * std``, mean over the channels, in units of the features."""
+        return [float(layer.w.detach().abs().mean() * layer.std) for layer in self.noises]
+
+    def describe(self) -> dict[str, Tensor]:
+        """What was learned, where the weights are numbers that mean something; else empty. On the CPU.
+
+        Returns:
+            ``learned`` (F, 3): the values that :data:`LEARNED` names, in that order, of a typical draw, and their 5th
+            and 95th percentile over draws; ``kernels`` (n, K, K), which blur and downsample: the bicubic one, that of
+            a typical draw, and those of some draws, without their faint margins; ``noise_curve`` (4, B): brightness,
+            and the deviation of the noise there in a typical draw and at these percentiles, in 8-bit levels.
+        """
+        return {}
 
     def begin_at_bicubic(self, last: nn.Conv2d) -> None:
         """Set :attr:`skip`, and the layer that gives the output to a quarter of its usual weights and no bias, so that

@@ -3,8 +3,8 @@
     mssr diagnose PHOTOS
     mssr diagnose PHOTOS --clean CLEAN --scale 4 --out diagnosis
 
-It writes diagnosis.html, measurements.json, and option files with what was found for Real-ESRGAN, traiNNer-redux and
-neosr.
+It writes diagnosis.html, measurements.json, and option files with what was found: for stage 1, Real-ESRGAN,
+traiNNer-redux and neosr.
 
 Exit code: 0, or 2 after a mistaken call.
 """

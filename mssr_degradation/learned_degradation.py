@@ -116,7 +116,8 @@ class LearnedDegradation(nn.Module):
 
         if strength is None and noise is None:
             return draw(z)
-        return at_strength(draw, z, bicubic_downsample(y, self.scale), 1 if strength is None else strength, noise)
+        return at_strength(draw, z, bicubic_downsample(y, self.scale), 1 if strength is None else strength, noise,
+                           self.generator.opposite)
 
     def as_file(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draws (N, 3, h, w) as a file of the real photos' kind holds them; gradients pass through JPEG."""

@@ -58,7 +58,7 @@ def diagnose(root: str, clean: str | None, scale: int, out: Path) -> list[tuple[
     sharp = sharpness_of(open_folder(clean, '--clean'), scale) if clean else PHOTOGRAPHS
     photos, left_out = measure_folder(source, sharp)
     groups = group_photos(photos)
-    files = option_files(photos, scale)
+    files = option_files(photos, scale, root, clean)
     for name, text in files.items():
         write_whole(out / name, text)
     measurements = [{**plain(asdict(photo), finite=True), 'group': int(group)}

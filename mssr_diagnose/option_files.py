@@ -1,23 +1,38 @@
-"""What was found, in the words of other trainers' option files.
+"""What was found, in the words of option files: this project's, and those of other trainers.
 
-All three synthesize twice: blur, resize, noise, JPEG. Here the first turn only blurs, and the second reduces to the
+Those three synthesize twice: blur, resize, noise, JPEG. Here the first turn only blurs, and the second reduces to the
 photos' size, so that its noise and JPEG are in their pixels. Blurs of both turns are in pixels of the large photo, and
 add up: each has the measured one, times the scale, over the root of 2.
 """
 
+import json
+import math
+import re
+
 import numpy as np
 
+from mssr_arch.pdm_arch import REACH
 from mssr_diagnose.photo import Measured
+from mssr_options.shipped import SHIPPED
 
 _LEAST, _MOST = 0.05, 0.95  # quantiles that a range spans
 _KERNELS = ('iso', 'aniso', 'generalized_iso', 'generalized_aniso', 'plateau_iso', 'plateau_aniso')
 _WIDEST = 5.0  # sigma in pixels that a kernel of 21 pixels holds
 _DIRECTED = 1.25  # wide over narrow, from which a blur has a direction
+_RECIPE = SHIPPED / 'recipes' / 'degradation_pdm.yml'
+_LR_CROP = 40  # pixels
 _GROWS = 0.5  # share of the variance that grows with brightness, from which noise counts as Poisson's
 
 
-def option_files(photos: list[Measured], scale: int) -> dict[str, str]:
-    """Names and texts of the files: the parts about degradations, to put in place of the same keys."""
+def option_files(photos: list[Measured], scale: int, root: str, clean: str | None = None) -> dict[str, str]:
+    """Names and texts of the files: a training of stage 1, and for other trainers the parts about degradations, to put
+    in place of the same keys.
+
+    Args:
+        photos: what was measured.
+        scale: HR size over LR size.
+        root, clean: folders of the photos, and of clean ones, where there are any.
+    """
     values, dataset, notes = degradation_options(photos, scale)
     head = '\n'.join(f'# {note}' for note in [
         f'Degradations as read from {len(photos)} photos, for scale {scale}: 5th to 95th percentile.',
@@ -26,6 +41,7 @@ def option_files(photos: list[Measured], scale: int) -> dict[str, str]:
              'blur_prob2': values['second_blur_prob'], 'jpeg_prob': 0.0,
              'jpeg_prob2': round(float(np.mean([photo.jpeg is not None for photo in photos])), 2)}
     return {
+        'mssr.yml': _stage_1(photos, scale, root, clean),
         'realesrgan.yml': f'{head}\n{_yaml(values)}\ndatasets:\n  train:\n{_yaml(dataset, 4)}\n',
         'trainner_redux.yml': f'{head}\nhigh_order_degradation: true\n{_yaml(redux)}\ndatasets:\n  train:\n'
                               f'{_yaml(dataset, 4)}\n',
@@ -33,11 +49,36 @@ def option_files(photos: list[Measured], scale: int) -> dict[str, str]:
     }
 
 
+def _stage_1(photos: list[Measured], scale: int, root: str, clean: str | None) -> str:
+    """The recipe of the generator of blur and noise, with these photos, which begins at what was found."""
+    notes: list[str] = []
+    widths = _blur(photos, notes)
+    levels = _range([photo.noise.level for photo in photos if photo.noise.level is not None], (0, 0), 'noise', notes)
+    text = _RECIPE.read_text(encoding='utf-8')
+    values = {'scale': scale, 'gt_size': scale * _LR_CROP, 'dataroot_lq': json.dumps(root),
+              'kernel_sigma': [round(width * scale, 2) for width in widths], 'noise_levels': levels}
+    if clean:
+        values['dataroot_gt'] = json.dumps(clean)
+    else:
+        notes.append('Clean photos are missing: name their folder as dataroot_gt.')
+    for key, value in values.items():
+        line = re.compile(rf'^( *{key}:) .*?( +#.*)?$', re.MULTILINE)
+        assert line.search(text), key
+        text = line.sub(lambda found, value=value: f'{found[1]} {value}{found[2] or ""}', text)
+    reach = math.ceil(2 * widths[1])
+    if reach > REACH:
+        text = text.replace('  kernel_sigma:', f'  reach: {reach}\n  kernel_sigma:')
+    if root.endswith('.lmdb'):
+        text = text.replace('type: disk', 'type: lmdb')
+    notes.insert(0, f'Begins at the blur and the noise of {len(photos)} photos: 5th to 95th percentile.')
+    return '\n'.join([*(f'# {note}' for note in notes), '#', text])
+
+
 def degradation_options(photos: list[Measured], scale: int) -> tuple[dict, dict, list[str]]:
     """Options of the model and of the data set, by Real-ESRGAN's names, and what has to be said about them."""
     notes = []
     blurs = [photo.blur for photo in photos if photo.blur]
-    widths = _range([blur.width for blur in blurs], (0.2, 3.0), 'blur', notes, least=0.1)
+    widths = _blur(photos, notes)
     directed = float(np.mean([blur.wide > _DIRECTED * max(blur.narrow, 0.1) for blur in blurs])) if blurs else 0.5
     levels = _range([photo.noise.level for photo in photos if photo.noise.level is not None], (0, 0), 'noise', notes)
     hidden = np.mean([photo.noise.level is None for photo in photos])
@@ -73,6 +114,10 @@ def degradation_options(photos: list[Measured], scale: int) -> tuple[dict, dict,
         ('kernel_list', list(_KERNELS)), ('kernel_prob', kernels), ('sinc_prob', 0.0), ('blur_sigma', sigmas))}
     dataset['final_sinc_prob'] = 0.0
     return values, dataset, notes
+
+
+def _blur(photos: list[Measured], notes: list[str]) -> list[float]:
+    return _range([photo.blur.width for photo in photos if photo.blur], (0.2, 3.0), 'blur', notes, least=0.1)
 
 
 def _range(values: list[float], missing: tuple, what: str, notes: list[str], digits: int = 1,

@@ -79,9 +79,10 @@ class Degrader:
         return None if reach is None else -(-reach // self.scale) * self.scale
 
     @cached_property
-    def ratios(self) -> list[int]:
-        """Size of what the generator reads over the size of each noise map."""
-        return [LARGE // height for height, _ in self.net.noise_sizes(LARGE, LARGE)]
+    def ratios(self) -> list[int | None]:
+        """Size of what the generator reads over that of each noise map; None: it is of the whole photo, of one size."""
+        sizes = zip(self.net.noise_sizes(LARGE, LARGE), self.net.noise_sizes(2 * LARGE, 2 * LARGE), strict=True)
+        return [None if height == twice else LARGE // height for (height, _), (twice, _) in sizes]
 
     @torch.inference_mode()
     def __call__(self, photo: np.ndarray, key: str) -> np.ndarray:
@@ -138,6 +139,6 @@ class Degrader:
         sizes = self.net.noise_sizes(size[0] // self.factor, size[1] // self.factor)
         windows = []
         for layer, ((height, width), ratio) in enumerate(zip(sizes, self.ratios, strict=True)):
-            y, x = (start // self.factor // ratio for start in (top, left))
+            y, x = (start // self.factor // ratio if ratio else 0 for start in (top, left))
             windows.append(maps.window(layer, y, y + height, x, x + width).to(self.device))
         return windows

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from mssr_arch.degradation_base import DegradationNetwork
 from mssr_metric.haar_distance import HaarReference
 from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import LEVELS, Photos, halves
@@ -99,13 +100,14 @@ class DegradationReference:
         }
 
 
-def effective_noise(net: torch.nn.Module) -> list[float]:
-    """``|w| * std`` of each injection of a degradation network, mean over its channels, in units of its features.
+def effective_noise(net: DegradationNetwork) -> list[float]:
+    """How much each noise map of a degradation network weighs: of an injection ``|w| * std``, mean over its channels,
+    in units of its features.
 
-    An untrained generator has zeros; where they stay, its draws do not differ. A network without injections gives an
-    empty list.
+    An untrained generator has zeros; where they stay, its draws do not differ. A network without noise gives an empty
+    list.
     """
-    return [float(layer.w.detach().abs().mean() * layer.std) for layer in getattr(net, 'noises', ())]
+    return net.effective_noise()
 
 
 def color_shift(photos: Photos, others: Photos) -> float:

@@ -87,7 +87,8 @@ class DegradationGANModel(TrainingBase, SRGANModel):
                 x_fake, y_down = G(y, z), bicubic_downsample(y, self.opt['scale'])
                 content = x_fake
                 if self.content_antithetic:
-                    content = mean_of_pair(x_fake, lambda maps: self.degradation.degrade(y, maps), z)
+                    content = mean_of_pair(x_fake, lambda maps: self.degradation.degrade(y, maps), z,
+                                           self.degradation.generator.opposite)
                 losses = {}
                 losses['l_g_color'] = self.cri_color(content, y_down) if self.cri_color else x_fake.new_zeros(())
                 x_file = self.degradation.as_file(x_fake)  # colours are judged before, where gradients are whole

@@ -33,7 +33,7 @@ class State:
 
 def loudness(losses: dict[str, float]) -> float:
     """Adversarial term over the sum of the others, from the logged losses, which are weighted; nan if unknown."""
-    others = sum(losses.get(name, 0.0) for name in ('l_g_color', 'l_g_percep'))
+    others = sum(losses.get(name, 0.0) for name in ('l_g_color', 'l_g_percep', 'l_g_spectrum'))
     return losses.get('l_g_gan', math.nan) / others if others else math.nan
 
 

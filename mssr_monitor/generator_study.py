@@ -46,7 +46,8 @@ class GeneratorStudy:
             (D, 3, h, w); ``deviation`` (h, w) between them and ``injections`` (K, h, w), that with one injection's
             noise alone, both root mean square over the colours, in 8-bit levels; ``effect`` (K,), the whole
             photo's; ``effective_noise`` (K,); ``real`` and ``generated`` (n, 3, *, *); ``spectrum_real``,
-            ``spectrum_bicubic``, ``spectrum_generated`` in dB.
+            ``spectrum_bicubic``, ``spectrum_generated`` in dB; and what the generator says of itself
+            (:meth:`mssr_arch.degradation_base.DegradationNetwork.describe`).
         """
         generator, random = degradation.generator, torch.Generator().manual_seed(0)
         was_training = generator.training
@@ -71,6 +72,7 @@ class GeneratorStudy:
             'effective_noise': torch.tensor(noise),
             'real': _alike(self.real),
             'generated': _alike(generated),
+            **generator.describe(),
             **{f'spectrum_{name}': spectrum for name, spectrum in self.reference.spectra.items()},
         }
         return figures, pictures

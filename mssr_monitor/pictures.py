@@ -39,6 +39,11 @@ def heat(values: Tensor, highest: float | None = None) -> Tensor:
     return (stops[low] * (1 - part) + stops[low + 1] * part).permute(2, 0, 1)
 
 
+def kernels_in_a_row(kernels: Tensor) -> Tensor:
+    """Kernels (n, K, K), each by :func:`heat` from 0 to its largest tap."""
+    return side_by_side([heat(kernel.clamp(min=0)) for kernel in kernels])
+
+
 def as_arrays(pictures: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """For a file: RGB pictures (..., 3, H, W) as 8 bit, all else as float32."""
     return {name: as_bytes(value).numpy()

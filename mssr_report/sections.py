@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from mssr_arch.degradation_base import LEARNED
 from mssr_metric.degradation_figures import FIGURES
 from mssr_metric.spectrum import frequencies
 from mssr_monitor.branch_monitor import loss_shares
@@ -65,6 +66,18 @@ def injections(p: dict[str, np.ndarray]) -> Charts:
     return [(title, bar_chart(list(zip(names, p[key].tolist(), strict=True)), label)) for title, key, label in (
         ('Effect on the LR photo', 'effect', 'deviation between draws (levels)'),
         ('Learned weight', 'effective_noise', 'mean |w| * std (units of the features)'))]
+
+
+def learned(p: dict[str, np.ndarray]) -> tuple[list[tuple], list[tuple[str, np.ndarray]], str]:
+    """What a generator says of itself: rows of a table, its kernels by titles, a chart of its noise."""
+    rows = [(name, number(value), f'{number(low)} to {number(high)}', unit or '–', meaning)
+            for (name, (unit, meaning)), (value, low, high) in zip(LEARNED.items(), p['learned'].tolist(), strict=True)]
+    titles = ('bicubic', 'typical', *(f'draw {k}' for k in range(1, len(p['kernels']) - 1)))
+    brightness, *curves = p['noise_curve'].tolist()
+    lines = [Line(title, list(zip(brightness, curve, strict=True)), k)
+             for k, (title, curve) in enumerate(zip(('typical', '5 % of the draws', '95 %'), curves, strict=True))]
+    return rows, list(zip(titles, p['kernels'].clip(0), strict=True)), line_chart(
+        lines, 'brightness (levels)', 'deviation of the noise (levels)', from_zero=True)
 
 
 # --- stage 2 ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from mssr_arch import (
     BicubicDegradation,
     DegradationEDSR,
     DegradationHAN,
+    DegradationPDM,
     DeResnet,
     SREnsemble,
     WaveletDiscriminator,
@@ -21,7 +22,7 @@ from mssr_arch import (
 
 PACKAGE = Path(mssr_arch.__file__).parent
 ALLOWED = {'basicsr', 'mssr_arch', 'mssr_compat', 'pytorch_wavelets', 'spandrel', 'torch'} | sys.stdlib_module_names
-NAMES = {'BicubicDegradation', 'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'SREnsemble',
+NAMES = {'BicubicDegradation', 'DSGAN', 'DeResnet', 'DegradationEDSR', 'DegradationHAN', 'DegradationPDM', 'SREnsemble',
          'SimulatedDegradation', 'SpandrelNet', 'WaveletDiscriminator'}
 
 
@@ -53,6 +54,7 @@ assert not {{name for name in loaded if name.startswith('mssr_')}} - {{'mssr_arc
         DeResnet(num_feat=8, num_block=2),
         DegradationHAN(num_feat=8, num_group=2, num_block=1, reduction=1),
         DegradationEDSR(num_feat=8, num_block=1),
+        DegradationPDM(),
         WaveletDiscriminator(),
         SREnsemble([{'type': 'MSRResNet', 'num_feat': 8, 'num_block': 1}] * 2),
     ],

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_tools import enliven, picture
-from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DeResnet
+from mssr_arch import DSGAN, DegradationEDSR, DegradationHAN, DegradationPDM, DeResnet
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
 from mssr_degradation import LearnedDegradation
@@ -21,6 +21,7 @@ GENERATORS = {
     'EDSR': lambda: DegradationEDSR(num_feat=4, num_block=1, res_scale=1),
     'HAN': lambda: DegradationHAN(num_feat=4, num_group=1, num_block=1, reduction=2),
     'HAN tail': lambda: DegradationHAN(num_feat=4, num_group=1, num_block=1, reduction=2, downsample='tail'),
+    'PDM': lambda: DegradationPDM(kernel_sigma=(0, 4), noise_levels=(4, 20)),
     'DSGAN': lambda: DSGAN(num_feat=4, num_block=1),
 }
 
@@ -83,6 +84,15 @@ def test_cells_do_see_the_noise_of_the_photo(name):
     with torch.no_grad():
         x = (up.net(y, noise or False)[0].clamp(0, 1) * 255).round().permute(1, 2, 0)
     assert np.abs(up(photo, 'k') - x.numpy()).max() <= 1
+
+
+def test_a_map_of_the_whole_photo_is_the_same_in_all_its_cells():
+    """Also beyond the size at which the ratios of maps are read."""
+    up = degrader('PDM')
+    maps = NoiseMaps('k', [width for _, width in up.net.noise_sizes(9000, 400)])
+    first, last = up._noise(maps, (512, 400), 0, 0), up._noise(maps, (512, 400), 8400, 0)
+    assert torch.equal(first[0], last[0]) and first[0].shape == (1, 1, 1, 8)
+    assert not torch.equal(first[1], last[1]) and first[1].shape == last[1].shape == (1, 1, 128, 100)
 
 
 def test_draws_differ_and_repeat():

@@ -6,11 +6,18 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from basicsr.archs import build_network
 
+import mssr_arch
 from mssr_command import diagnose
 from mssr_data.jpeg_traces import jpeg_trace
 from mssr_diagnose.blur import measure_blur
 from mssr_diagnose.noise import measure_noise
+from mssr_options.reader import read_options
+from mssr_options.shipped import SHIPPED
+
+assert mssr_arch  # registers
+RECIPE = yaml.safe_load((SHIPPED / 'recipes' / 'degradation_pdm.yml').read_text())
 
 
 def scene(seed, side=192):
@@ -78,6 +85,33 @@ def test_a_folder_becomes_a_page_figures_and_option_files(tmp_path):
     low, high = yaml.safe_load((out / 'realesrgan.yml').read_text())['noise_range2']
     assert 4 < low <= high < 6
     assert yaml.safe_load((out / 'trainner_redux.yml').read_text())['jpeg_prob2'] == 0
+    text = (out / 'mssr.yml').read_text()
+    opt = yaml.safe_load(text)
+    assert opt['network_g'].items() >= {'type': 'DegradationPDM', 'scale': 4, 'noise_levels': [low, high]}.items()
+    assert 4 < opt['network_g']['kernel_sigma'][0] <= opt['network_g']['kernel_sigma'][1] < 8
+    assert opt['datasets']['train']['dataroot_lq'] == str(tmp_path / 'photos') and opt['train'] == RECIPE['train']
+    assert text.startswith('# Begins at the blur and the noise of 3 photos') and 'dataroot_gt' in text.split('#')[2]
+
+
+def test_its_training_fits_any_scale_blur_and_folder(tmp_path):
+    (tmp_path / "it's").mkdir()
+    for seed in range(2):
+        cv2.imwrite(str(tmp_path / f"it's/{seed}.png"), degraded(seed, 4.0, noise=5))
+    assert diagnose.main([str(tmp_path / "it's"), '--clean', str(tmp_path / "it's"), '--scale', '3', '--out',
+                          str(tmp_path)]) == 2  # two clean photos are too few
+    for seed in range(2, 4):
+        cv2.imwrite(str(tmp_path / f"it's/{seed}.png"), degraded(seed, 4.0, noise=5))
+    (tmp_path / 'clean').mkdir()
+    for seed in range(4):
+        cv2.imwrite(str(tmp_path / f'clean/{seed}.png'), degraded(seed, 0.3))
+    assert diagnose.main([str(tmp_path / "it's"), '--clean', str(tmp_path / 'clean'), '--scale', '3', '--out',
+                          str(tmp_path)]) == 0
+    opt = read_options(str(tmp_path / 'mssr.yml'))
+    data = opt['datasets']['train']
+    assert (opt['scale'], data['gt_size'], data['dataroot_lq']) == (3, 120, str(tmp_path / "it's"))
+    assert data['dataroot_gt'] == str(tmp_path / 'clean')
+    net = build_network(opt['network_g'])
+    assert net.scale == 3 and net.describe()['learned'][0, 0] > 8
 
 
 def test_no_folder_is_a_sentence(tmp_path, capsys):

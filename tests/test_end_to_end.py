@@ -10,6 +10,7 @@ import pytest
 import torch
 from basicsr.archs import build_network
 
+import degrade
 import mssr_arch
 import mssr_data  # noqa: F401
 import mssr_loss  # noqa: F401
@@ -18,6 +19,10 @@ import mssr_model  # noqa: F401
 import ready_python
 from backbone_tools import write_backbone
 from data_tools import folder_to_lmdb, write_folder, write_photo
+from mssr_arch.degradation_base import LEARNED
+from mssr_degradation import LearnedDegradation
+from mssr_monitor.experiment_record import read_validations
+from mssr_report.html_report import build_page
 from mssr_train import pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,7 +133,7 @@ def test_stage2_and_its_test(monkeypatch, world, option_file):
 
 def test_recipes(monkeypatch, world):
     """The recipes as they are but for their length: two generators, and two SR networks on what they draw."""
-    assert [*RECIPES] == ['adapt.yml', *(f'degradation_{name}.yml' for name in ('deresnet', 'han')), 'mssr.yml',
+    assert [*RECIPES] == ['adapt.yml', *(f'degradation_{name}.yml' for name in ('deresnet', 'han', 'pdm')), 'mssr.yml',
                        'perceptual.yml']
     train = [f'datasets:train:dataroot_{role}={world}/{role}' for role in ('gt', 'lq')]
     checkpoints = []
@@ -157,6 +162,26 @@ def test_recipes(monkeypatch, world):
         *short(decay=True)[2:], checkpoints[0], f'network_g:branches:0:pretrained={world}/start.pth',
         'datasets:train:gt_size=64', 'datasets:train:batch_size_per_gpu=2', 'train:find_rate=false')
     assert 'l_sup_1' in only_log(world / 'experiments' / 'recipe_adapt')
+
+
+def test_the_recipe_of_few_numbers_says_what_it_learned(monkeypatch, world):
+    """At validation, in its record, and on the page of the report; and it degrades photos as any other generator."""
+    train = [f'datasets:train:dataroot_{role}={world}/{role}' for role in ('gt', 'lq')]
+    watched = (f'datasets:val={{name: hr, type: SingleImageDataset, dataroot_lq: {world}/val_gt, '
+               'io_backend: {type: disk}}', 'val={val_freq: 3, save_img: false, select: haar_distance}')
+    run(monkeypatch, pipeline.train, world, 'recipes/degradation_pdm.yml', *train, *short(decay=True)[:1],
+        *short(decay=True)[2:], 'datasets:train:gt_size=128', 'logger:use_tb_logger=true', *watched)
+    experiment = world / 'experiments' / 'recipe_degradation_pdm'
+    log = only_log(experiment)
+    assert 'what was learned' in log and all(f'# {name}: ' in log for name in LEARNED)
+    (entry,) = read_validations(experiment)
+    assert entry['learned'].keys() == LEARNED.keys() and 0 < abs(entry['learned']['blur'][0]) < 1
+    page = build_page(experiment)
+    assert 'What was learned' in page and 'noise_growth' in page and page.count('alt="draw 4"') == 2
+    assert degrade.main(['-c', f'{experiment}/models/net_g_best.pth', '-i', f'{world}/val_gt', '-o', f'{world}/pairs',
+                         '--noise-like', f'{world}/lq', '--save', f'{world}/camera.safetensors']) == 0
+    assert cv2.imread(str(world / 'pairs' / 'lq' / 'a.png')).shape == (34, 32, 3)
+    assert LearnedDegradation.load(world / 'camera.safetensors').jpeg is None
 
 
 def test_the_start_that_ships(monkeypatch, world):

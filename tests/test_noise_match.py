@@ -14,6 +14,7 @@ from data_tools import photo, write_photo
 from degradation_world import DEGRADATIONS, as_photos, degrade, lr_photos, tiles
 from model_options import stage2_options
 from mssr_arch import BicubicDegradation
+from mssr_arch.degradation_base import DegradationNetwork
 from mssr_arch.jpeg_coding import JPEGCoding
 from mssr_compat.errors import UserError
 from mssr_degradation import LearnedDegradation
@@ -22,7 +23,7 @@ from mssr_metric.noise_level import noise_level
 from mssr_metric.photo_sets import as_8bit
 
 
-class Camera(nn.Module):
+class Camera(DegradationNetwork):
     """Adds white noise of ``levels`` to the bicubic LR."""
 
     scale, num_noise = 1, 1
