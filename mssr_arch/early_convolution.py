@@ -74,6 +74,9 @@ class EarlyConvolvingRRDBNet(RRDBNet):
         return self.conv_last(self.lrelu(self.conv_hr(h)))
 
 
+EarlyConvolvingRRDBNet.__name__ = RRDBNet.__name__  # in logs and messages it is what the options say
+
+
 def convolve_early(net: nn.Module) -> None:
     """Turn the RRDBNets in ``net`` into :class:`EarlyConvolvingRRDBNet`; weights and their names stay."""
     for module in net.modules():

@@ -5,6 +5,7 @@ was neither resized nor filtered since still has coefficients near such multiple
 """
 
 import itertools
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _FREQUENCY = np.add.outer(np.arange(8), np.arange(8))
 _LOW = (_FREQUENCY > 0) & (_FREQUENCY < 6)  # tell most of the steps; the mean brightness tells nothing
 _FINE = _FREQUENCY >= 6
+# Pixels of a block, in rows, to its cosine coefficients.
+_WAVES = dctn(np.eye(64).reshape(64, 8, 8), axes=(1, 2), norm='ortho').reshape(64, 64).astype(np.float32)
 _SEARCHED = 128  # pixels a side in which the grid of blocks is looked for
 _FEWEST = 50  # coefficients that are not zero
 
@@ -47,14 +50,13 @@ def jpeg_trace(image: np.ndarray) -> JpegTrace | None:
     Returns:
         None: no traces, too faint ones, or too little to tell.
     """
-    luma = (image @ _LUMA if image.ndim == 3 else image.astype(np.float64)) - 128
+    luma = ((image @ _LUMA if image.ndim == 3 else image) - 128.0).astype(np.float32)
     cut_off = (image == 0) | (image == 255)
     luma[cut_off.any(2) if image.ndim == 3 else cut_off] = np.nan  # what was cut off is no multiple any more
     best_score, best = CERTAIN, None
     for top, left in dict.fromkeys([(0, 0), _grid(luma)]):
-        coefficients = _coefficients(luma[top:, left:])[:, _LOW]
-        for quality in QUALITIES:
-            steps = quantization_steps(quality).numpy()[_LOW]
+        coefficients = _coefficients(luma[top:, left:], _LOW)
+        for quality, steps in zip(QUALITIES, _steps(), strict=True):
             multiples = coefficients[:, steps >= 3] / steps[steps >= 3]
             multiples = multiples[np.abs(multiples) > 0.7]
             if len(multiples) >= _FEWEST:
@@ -69,14 +71,20 @@ def _grid(luma: np.ndarray) -> tuple[int, int]:
     part = luma[:_SEARCHED + 7, :_SEARCHED + 7]
 
     def empty(start):
-        fine = _coefficients(part[start[0]:, start[1]:])[:, _FINE]
+        fine = _coefficients(part[start[0]:, start[1]:], _FINE)
         return (np.abs(fine) < 0.5).mean() if fine.size else 0
 
     return max(itertools.product(range(8), repeat=2), key=empty)
 
 
-def _coefficients(luma: np.ndarray) -> np.ndarray:
-    """(blocks, 8, 8) cosine coefficients of the blocks that are whole and not cut off."""
+def _coefficients(luma: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(blocks, coefficients) of the blocks that are whole and not cut off; ``wanted``: (8, 8), which coefficients."""
     rows, columns = luma.shape[0] // 8, luma.shape[1] // 8
-    blocks = luma[:rows * 8, :columns * 8].reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
-    return dctn(blocks[~np.isnan(blocks).any((1, 2))], axes=(1, 2), norm='ortho')
+    blocks = luma[:rows * 8, :columns * 8].reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3).reshape(-1, 64)
+    return blocks[~np.isnan(blocks).any(1)] @ _WAVES[:, wanted.ravel()]
+
+
+@cache
+def _steps() -> np.ndarray:
+    """(qualities, coefficients): the steps of those that tell."""
+    return np.stack([quantization_steps(quality).numpy()[_LOW] for quality in QUALITIES])

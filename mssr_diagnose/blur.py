@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
+from scipy.special import expit
 
 from mssr_arch.jpeg_coding import quantization_steps
 
@@ -66,12 +67,21 @@ def measure_blur(luma: np.ndarray, quality: int | None = None, sharp: Sharpness 
     fall = -4 * np.pi**2 * np.stack([fx**2, 2 * fx * fy, fy**2])
     start = levels - -sharp.slope * np.log(f)
 
+    basis, slope = np.concatenate([shape, fall]), sharp.slope * np.log(f)
+
+    def signal_and_floor(values):
+        return np.minimum(values[:8] @ basis - slope, 50), np.logaddexp(values[8], np.log(_ROUNDING))
+
     def floor_and_fall(values):
-        signal = values[:5] @ shape - sharp.slope * np.log(f) + values[5:8] @ fall
-        return np.logaddexp(np.minimum(signal, 50), np.logaddexp(values[8], np.log(_ROUNDING))) - levels
+        return np.logaddexp(*signal_and_floor(values)) - levels
+
+    def derivatives(values):
+        signal, floor = signal_and_floor(values)
+        share = expit(signal - floor)
+        return np.concatenate([share * (signal < 50) * basis, [(1 - share) * expit(values[8] - np.log(_ROUNDING))]]).T
 
     fits = [least_squares(floor_and_fall, [np.quantile(start, 0.95), 0, 0, 0, 0, s, 0, s, levels.min() - 1],
-                          loss='soft_l1', max_nfev=50) for s in (0.3, 2.5)]
+                          derivatives, loss='soft_l1', max_nfev=50) for s in (0.3, 2.5)]
     xx, xy, yy = min(fits, key=lambda fit: fit.cost).x[5:8]
     variances, axes = np.linalg.eigh([[xx - sharp.rest, xy], [xy, yy - sharp.rest]])
     low, high = np.sqrt(variances.clip(0, _WIDEST**2))

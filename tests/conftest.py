@@ -1,6 +1,7 @@
 """Shared by all tests: one thread each (two OpenMP pools on few cores slow each other tenfold), fixed seeds."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 import mssr_compat  # noqa: F401  (shims before BasicSR's first import by any test)
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 
 
 def pytest_collection_modifyitems(items):
