@@ -22,7 +22,7 @@ from mssr_data.photo_pool import read_photos
 from mssr_degradation import LearnedDegradation
 from mssr_metric import FIGURES, Figures
 from mssr_monitor.branch_monitor import loss_shares
-from mssr_monitor.collapse_warnings import State, collapse_warnings
+from mssr_monitor.collapse_warnings import State, collapse_warnings, loudness
 from mssr_monitor.experiment_record import (
     append_validation,
     read_best,
@@ -265,6 +265,11 @@ def test_advice_goes_to_the_cause(adversarial):
     for name, advice in others:  # nothing that contradicts the first
         assert 'train.gan_opt' not in advice
         assert 'the adversarial weight first' in advice or (name, adversarial) == ('color', 0.0)
+
+
+def test_all_that_holds_the_scene_counts_against_the_adversary():
+    assert loudness({'l_g_gan': 1.0, 'l_g_color': 0.1, 'l_g_spectrum': 0.3, 'l_g_percep': 0.1}) == pytest.approx(2)
+    assert math.isnan(loudness({'l_g_gan': 1.0, 'l_g_color': 0.0}))
 
 
 def test_bicubic_is_no_collapse_where_real_photos_are_bicubic():
