@@ -93,10 +93,10 @@ def related(paths: list[Path], scale: int | None = None) -> tuple[dict, int, lis
 
 
 def _read(path: Path, scale: int | None) -> tuple[nn.Module, dict, int]:
-    loaded = load_upscaler(path, remedy='scripts/export.py, given its option file, writes files that do')
+    loaded = load_upscaler(path, remedy='mssr export, given its option file, writes files that do')
     _check_scale(path, loaded.scale, scale or loaded.scale)
     if len(loaded.net.branches) > 1:
-        raise UserError(f'{path} is an ensemble of {len(loaded.net.branches)} networks: scripts/export.py '
+        raise UserError(f'{path} is an ensemble of {len(loaded.net.branches)} networks: mssr export '
                         'writes one that stands for it (averaged).')
     return loaded.net.branches[0], loaded.options['branches'][0], loaded.scale
 

@@ -209,7 +209,7 @@ def _select_stage1(content: Mapping, where: str, part: str, index: int | None) -
         return found
     if len(found) != 1 and not (index is not None and 0 <= index < len(found)):
         raise UserError(f'{where} has {len(found)} discriminators: choose one, 0 to {len(found) - 1}, with --index of '
-                        'scripts/convert_checkpoint.py')
+                        'mssr convert')
     return found[index or 0]
 
 

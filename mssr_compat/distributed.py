@@ -36,7 +36,7 @@ def init_dist(launcher: str, backend: str = 'nccl', port: int | None = None, use
         _slurm_environment(port)
     elif 'RANK' not in os.environ:
         raise UserError(f'--launcher {launcher}: this process was not started by torchrun; start it so: '
-                        'torchrun --nproc_per_node=N train.py -opt OPTIONS --launcher pytorch')
+                        'torchrun --nproc_per_node=N --no-python mssr train -opt OPTIONS --launcher pytorch')
     use_gpu = use_gpu and torch.cuda.is_available()
     if use_gpu:
         if mp.get_start_method(allow_none=True) is None:
@@ -58,7 +58,7 @@ def _slurm_environment(port: int | None) -> None:
         nodes = os.environ['SLURM_NODELIST']
     except KeyError as error:
         raise UserError(f'--launcher slurm: {error} is not set; start it so: '
-                        'srun python train.py -opt OPTIONS --launcher slurm') from error
+                        'srun mssr train -opt OPTIONS --launcher slurm') from error
     if port is not None:
         os.environ['MASTER_PORT'] = str(port)
     os.environ.setdefault('MASTER_PORT', '29500')

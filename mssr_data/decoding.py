@@ -1,4 +1,4 @@
-"""Encoded images to pixels, the same for folders, LMDBs and `scripts/prepare_data.py`.
+"""Encoded images to pixels, the same for folders, LMDBs and `mssr prepare`.
 
 Gray and palette images become RGB, alpha is dropped (not blended), 16-bit values v become round(v / 257), and the EXIF
 orientation is applied.

@@ -65,14 +65,14 @@ class ImageSource:
     def _list_lmdb(self, meta_info: str | None, meta_option: str) -> list[Listed]:
         if not osp.isdir(self.root):
             raise UserError(f"{self.option}: the LMDB '{self.root}' does not exist; prepare it with "
-                            'scripts/prepare_data.py, or set io_backend.type to disk for a folder of images.')
+                            'mssr prepare, or set io_backend.type to disk for a folder of images.')
         client = open_lmdb(self.root, self.option, **self.backend_options)
         listing = meta_info or osp.join(self.root, 'meta_info.txt')
         images = list_meta_info(listing, meta_option if meta_info else self.option)
         for image in images:
             if not image.name.isascii():
                 raise UserError(f"{self.option}: '{listing}' lists '{image.name}', but BasicSR reads ASCII keys only; "
-                                'prepare the data with scripts/prepare_data.py, which renames such images.')
+                                'prepare the data with mssr prepare, which renames such images.')
         self._refuse_missing(missing_keys(client, [key_of(image.name) for image in images]), listing,
                              meta_option if meta_info else self.option)
         return images

@@ -67,7 +67,7 @@ def list_meta_info(path: str, option: str) -> list[Listed]:
             lines = [line.strip() for line in file]
     except OSError as error:
         raise UserError(f"{option}: the meta-info file '{path}' cannot be read ({error.strerror}); it lists one image "
-                        'a line, as scripts/prepare_data.py writes it.') from error
+                        'a line, as mssr prepare writes it.') from error
     except UnicodeDecodeError as error:
         raise UserError(f"{option}: the meta-info file '{path}' is no text file; it lists one image a line, such as "
                         '`0001_s001.png (480,480,3)`.') from error

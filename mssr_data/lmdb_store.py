@@ -37,18 +37,18 @@ def open_lmdb(root: str, option: str, **backend_options) -> FileClient:
         database = osp.join(path, 'data.mdb')
         if not osp.isfile(database):
             raise UserError(f"{option}: '{root}' is no LMDB: it has no data.mdb; give the .lmdb folder that "
-                            'scripts/prepare_data.py wrote, or set io_backend.type to disk.')
+                            'mssr prepare wrote, or set io_backend.type to disk.')
         try:
             client = FileClient('lmdb', db_paths=[path], client_keys=['default'], **backend_options)
             environment = _environment(client)
             needed = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
         except lmdb.Error as error:
             raise UserError(f"{option}: the LMDB '{root}' cannot be opened ({error}); prepare it anew with "
-                            'scripts/prepare_data.py.') from error
+                            'mssr prepare.') from error
         if osp.getsize(database) < needed:
             environment.close()
             raise UserError(f"{option}: the LMDB '{root}' is cut short: data.mdb has {osp.getsize(database)} of "
-                            f'{needed} bytes; copy it again or prepare it anew with scripts/prepare_data.py.')
+                            f'{needed} bytes; copy it again or prepare it anew with mssr prepare.')
         _CLIENTS[path] = client
     return client
 

@@ -94,7 +94,7 @@ class Page:
             raise UserError('this file is no photo that can be read') from error
         if width * height > self.max_pixels:
             raise UserError(f'the photo has {width} x {height} pixels; here at most {self.max_pixels:,} are taken, '
-                            'while inference.py takes larger ones')
+                            'while mssr upscale takes larger ones')
         try:
             return read_picture(file)
         except CorruptImageError as error:

@@ -43,7 +43,7 @@ class Validation(Section):
 
 
 class ObservedValidation(Validation):
-    monitor: bool = about('Measure and picture what is trained, for logs, warnings and report.py.', True)
+    monitor: bool = about('Measure and picture what is trained, for logs, warnings and mssr report.', True)
     select: f.Text | None = about(
         'Figure whose best network is kept as net_g_best.pth: a name under val.metrics; in stage 1 also haar_, '
         'spectrum_ or noise_distance, color_shift or color_drift.', None)

@@ -147,7 +147,7 @@ class DataWatch:
         train, cores = self.opt['datasets']['train'], os.cpu_count() or 1
         workers, found = train.get('num_worker_per_gpu', 0), []
         if (train.get('io_backend') or {}).get('type', 'disk') == 'disk':
-            found.append('cut whole photos into sub-images (scripts/prepare_data.py), for decoding is what takes long')
+            found.append('cut whole photos into sub-images (mssr prepare), for decoding is what takes long')
         if workers < cores:
             found.append(f'raise datasets.train.num_worker_per_gpu from {workers} towards {cores}, the number of cores')
         if self.opt['num_gpu'] != 0 and train.get('prefetch_mode') is None:

@@ -33,7 +33,7 @@ def test_a_loop_that_waits_is_told_once_after_the_first_interval(monkeypatch, cl
     assert not warnings
     run(watched, clock, 31, 1.0, 0.1)
     assert len(warnings) == 1
-    for word in ('last 10 iterations', '9%', 'prepare_data.py', 'num_worker_per_gpu from 6 towards 16',
+    for word in ('last 10 iterations', '9%', 'mssr prepare', 'num_worker_per_gpu from 6 towards 16',
                  'prefetch_mode to cuda'):
         assert word in warnings[0]
 

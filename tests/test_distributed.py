@@ -231,7 +231,7 @@ def test_sigterm_reaches_all_and_all_stop_at_the_same_iteration(tmp_path, world)
 def test_a_launcher_that_did_not_launch(monkeypatch, capfd, tmp_path, world):
     for name in ('RANK', 'SLURM_PROCID'):
         monkeypatch.delenv(name, raising=False)
-    for launcher, right in (('pytorch', 'torchrun --nproc_per_node'), ('slurm', 'srun python train.py')):
+    for launcher, right in (('pytorch', 'torchrun --nproc_per_node'), ('slurm', 'srun mssr train')):
         assert train(monkeypatch, tmp_path, options(world, 'stage1'), '--launcher', launcher) == 2
         assert right in capfd.readouterr().err
 
