@@ -12,7 +12,8 @@ from mssr_metric.protocols import PROTOCOLS, protocol_metrics
 from mssr_options.reader import read_options
 
 RECIPES = Path(__file__).resolve().parents[2] / 'options' / 'recipes'
-FILES = {'deresnet': 'degradation_deresnet.yml', 'han': 'degradation_han.yml', 'sr': 'mssr.yml'}
+FILES = {'deresnet': 'degradation_deresnet.yml', 'han': 'degradation_han.yml', 'pdm': 'degradation_pdm.yml',
+         'sr': 'mssr.yml'}
 TERMS = ('collab_opt', 'feature_opt', 'adapt_opt')  # of the recipe's ``train``, beside the supervised one
 
 
@@ -30,6 +31,7 @@ ROWS = {
     'bicubic': Row('SR, bicubic LR', ('bicubic',)),
     'deterministic': Row('SR, one deterministic generator', ('deterministic',)),
     'probabilistic': Row('SR, one probabilistic generator', ('deresnet',)),
+    'pdm': Row('SR, one generator of blur and noise', ('pdm',)),
     'mixed': Row('two generators', ('deresnet', 'han')),
     'collaboration': Row('+ collaboration', ('deresnet', 'han'), TERMS[:2]),
     'full': Row('+ adaptation: the full method', ('deresnet', 'han'), TERMS),
@@ -43,6 +45,7 @@ GENERATORS = {
     'deresnet': ('deresnet', 0, {}),
     'deterministic': ('deresnet', 0, {'network_g': {'noise_std': 0}, 'train': {'lq_jpeg': 'median'}}),
     'han': ('han', 0, {}),
+    'pdm': ('pdm', 0, {}),
     'third': ('deresnet', 100, {'network_d': {'filter': 'wavelet'}}),
 }
 
@@ -101,7 +104,7 @@ class Planner:
         world: the photos.
         out: absolute folder of results.
         size: ``cpu``, ``gpu`` or ``smoke``.
-        recipes: folder of the three option files.
+        recipes: folder of the four option files.
 
     Raises:
         UserError: a recipe is missing or lacks what a row needs.
