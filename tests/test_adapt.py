@@ -18,7 +18,7 @@ import adapt
 import ready_python
 from data_tools import write_photo
 from inference_tools import picture
-from mssr_adapt import adaptation
+from mssr_adapt import adaptation, option_files
 from mssr_adapt.folders import write_bundled
 from mssr_adapt.option_files import OptionFiles
 from mssr_adapt.starts import BUNDLED, Start, read_start
@@ -33,9 +33,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope='module', autouse=True)
-def _fork_trainings():
+def _small_trainings(tmp_path_factory):
+    """Those that this process starts are forked, and have batches of one crop."""
+    recipes = tmp_path_factory.mktemp('recipes')
+    for name in (option_files.GENERATOR, option_files.LEARNING):
+        text = (option_files.RECIPES / name).read_text()
+        text, changed = re.subn(r'\bbatch_size_per_gpu: \d+', 'batch_size_per_gpu: 1', text)
+        assert changed == 1
+        (recipes / name).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         ready_python.fork_for(job, patch.setattr)
+        patch.setattr(option_files, 'RECIPES', recipes)
         yield
 
 
