@@ -1,8 +1,8 @@
 """Several processes: start-up on any machine, and the few things that they must agree on."""
 
-import gc
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 
 from mssr_compat.errors import UserError
 
+_LETTING_GO = 0.2  # seconds
 _control = None  # a gloo group for small messages; None is the default group
 
 
@@ -98,16 +99,17 @@ def together(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def leave_dist() -> None:
-    """Part from the other processes at the regular end of a run, where nothing holds the model any more.
+    """Part from the other processes at the regular end of a run.
 
-    The threads of gloo end with the last object that holds the group, a model's reducer, say: one that lets go of a
-    tensor while Python shuts down aborts the process.
+    A thread of gloo may still hold the last message, and needs Python's lock to let go of it: ending the threads, with
+    the lock held, would wait for ever, and one that asks for it while Python shuts down aborts the process. So they
+    get some time without the lock before.
     """
     global _control
     if dist.is_initialized():
+        time.sleep(_LETTING_GO)
         dist.destroy_process_group()
-        _control = None
-        gc.collect()
+    _control = None
 
 
 def world() -> tuple[int, int]:

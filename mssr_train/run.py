@@ -172,7 +172,6 @@ class TrainingRun:
         """Watch signals and failures of the block."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.request.forget)
-            stack.callback(self.let_go)
             for target, replacement in self.replacements().items():
                 stack.enter_context(patch(target, replacement))
             try:
@@ -190,10 +189,6 @@ class TrainingRun:
                 else:
                     self.rescue(error)
                 raise
-
-    def let_go(self):
-        """Of the model, which in distributed training holds the connections (see ``leave_dist``)."""
-        self.model = None
 
     def rescue(self, error):
         """Save after a failure, where what the networks are is the end of an iteration, and say so."""
