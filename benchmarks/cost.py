@@ -3,9 +3,9 @@
     python benchmarks/cost.py                       some minutes on one core; --threads N for more
     python benchmarks/cost.py --million             also what a folder of a million photos would take
 
-Each part is measured at three amounts of work, each twice as much as the one before; the smaller of two runs counts.
+Each part is measured at three amounts of work, each twice as much as the one before; the fastest run counts.
 ``exponent`` is that of the growth from the first amount to the last: 1 is linear, 0 constant. What a million photos
-take is arithmetic: the cost of the last amount for each unit, times the units. Networks are random, photos made up.
+take is arithmetic: what each further unit costs, times the units. Networks are random, photos made up.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import io
 import math
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +27,7 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.measuring import add_arguments, prepare, write
+from benchmarks.measuring import Meter, add_arguments, prepare, write
 from benchmarks.step_speed import FEWER, TINY, make_model, options
 from mssr_arch import DeResnet, SREnsemble
 from mssr_data.image_source import ImageSource
@@ -57,7 +56,7 @@ def photos(folder, number, size=PHOTO):
 
 
 def step(args, folder, branches, generators):
-    """Seconds of a training step of stage 2 with so many branches and generators."""
+    """A training step of stage 2 with so many branches and generators, ready to be timed."""
     opt = options('train_mssr_aim.yml', torch.device('cpu'), TINY if args.tiny else FEWER, {'channels_last': True})
     branch, generator = opt['network_g']['branches'][0], opt['degradations'][0]
     opt['network_g']['branches'] = [dict(branch) for _ in range(branches)]
@@ -136,12 +135,11 @@ def parts(args, folder):
 def measure(part, args):
     """A row: seconds at each amount, the exponent of the growth, seconds for each further unit."""
     name, unit, amounts, make = part
+    meter = Meter(torch.device('cpu'), args.clock)
     runs, seconds = [make(amount) for amount in amounts], [math.inf] * len(amounts)
     for _ in range(max(1, args.iterations)):
         for k, run in enumerate(runs):
-            began = time.perf_counter()
-            run()
-            seconds[k] = min(seconds[k], time.perf_counter() - began)
+            seconds[k] = min(seconds[k], meter(run)[0])
     return {'part': name, 'unit': unit, 'amounts': list(amounts), 'seconds': seconds,
             'exponent': math.log(seconds[-1] / seconds[0]) / math.log(amounts[-1] / amounts[0]),
             'seconds_per_unit': (seconds[-1] - seconds[0]) / (amounts[-1] - amounts[0])}

@@ -1,5 +1,7 @@
 """MATLAB's antialiased bicubic downsampling for whole batches, on the tensor's own device."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,11 +35,23 @@ def bicubic_downsample(x: Tensor, scale: int) -> Tensor:
     out_height, out_width = -(-height // scale), -(-width // scale)
     reach = 2  # of the kernel on either side, in output pixels
     wide = x if x.dtype == torch.float64 else x.float()
-    wide = wide.index_select(-2, mirrored(height, reach * scale, (out_height + reach) * scale, x.device))
-    wide = wide.index_select(-1, mirrored(width, reach * scale, (out_width + reach) * scale, x.device))
+    wide = mirrored_outwards(wide, reach * scale, [(out_height + reach) * scale, (out_width + reach) * scale])
     size = (out_height + 2 * reach, out_width + 2 * reach)
     small = F.interpolate(wide, size, mode='bicubic', align_corners=False, antialias=True)
     return small[..., reach:-reach, reach:-reach].clamp(0, 1).to(x.dtype)
+
+
+def mirrored_outwards(x: Tensor, before: int, ends: Sequence[int]) -> Tensor:
+    """Rows and columns ``-before .. end - 1`` of images (..., H, W), mirrored beyond their borders (:func:`mirrored`).
+
+    Args:
+        x: the images.
+        before: rows above and columns left of them.
+        ends: of the rows and of the columns.
+    """
+    for k, end in zip((-2, -1), ends, strict=True):
+        x = x.index_select(k, mirrored(x.shape[k], before, end, x.device))
+    return x
 
 
 def mirrored(length: int, before: int, end: int, device: torch.device | None = None) -> Tensor:

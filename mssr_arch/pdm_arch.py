@@ -9,7 +9,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from mssr_arch.degradation_base import LEARNED, DegradationNetwork
-from mssr_arch.imresize import mirrored
+from mssr_arch.imresize import mirrored_outwards
 from mssr_arch.keyword_checks import require_count, shown
 from mssr_compat.errors import UserError
 
@@ -45,7 +45,7 @@ class SensorNoise(nn.Module):
         ``deviation`` (N, 1, 1, 1) is that at middle gray, root mean square over the colours.
         """
         kernels, mix = self.normalised()
-        noise = F.conv2d(_mirrored_outwards(maps, 2, [length + 2 for length in maps.shape[-2:]]), kernels, groups=3)
+        noise = F.conv2d(mirrored_outwards(maps, 2, [length + 2 for length in maps.shape[-2:]]), kernels, groups=3)
         noise = torch.einsum('ij,njhw->nihw', mix, noise)
         return noise * (deviation * self.at(x))
 
@@ -258,7 +258,7 @@ def _downsampled(y: Tensor, kernels: Tensor, scale: int) -> Tensor:
     before = (kernels.shape[-1] - scale) // 2
     taps = -(-kernels.shape[-1] // scale)  # of LR pixels' size
     kernels = F.pad(kernels, (0, taps * scale - kernels.shape[-1]) * 2)
-    y = _mirrored_outwards(y, before, [(length + taps - 1) * scale - before for length in (height, width)])
+    y = mirrored_outwards(y, before, [(length + taps - 1) * scale - before for length in (height, width)])
     places = F.pixel_unshuffle(y, scale).view(number, colours, scale**2, height + taps - 1, width + taps - 1)
     places = places.unfold(3, height, 1).permute(0, 2, 3, 1, 5, 4).reshape(number, scale**2 * taps, -1)
     rows = F.pixel_unshuffle(kernels[:, None], scale).permute(0, 3, 1, 2).reshape(number, taps, -1)
@@ -266,10 +266,3 @@ def _downsampled(y: Tensor, kernels: Tensor, scale: int) -> Tensor:
     # Column k counts from its k-th pixel on; with one more pixel in each, these are below each other.
     skewed = F.pad(columns.flatten(-2), (0, taps)).unflatten(-1, (taps, width + taps))
     return skewed[..., :width].sum(-2)
-
-
-def _mirrored_outwards(x: Tensor, start: int, ends: Sequence[int]) -> Tensor:
-    """Rows and columns from ``-start`` to ``ends`` of images (..., H, W), mirrored beyond their borders."""
-    for k, end in zip((-2, -1), ends, strict=True):
-        x = x.index_select(k, mirrored(x.shape[k], start, end, x.device))
-    return x

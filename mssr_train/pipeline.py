@@ -98,7 +98,6 @@ def _run(module, pipeline, root_path, guard):
         }
         for target, replacement in replacements.items():
             stack.enter_context(patch(target, replacement))
-        code = 0
         try:
             with guard:
                 pipeline(root_path)
@@ -107,7 +106,8 @@ def _run(module, pipeline, root_path, guard):
                 sys.stderr.write(f'error: {error}\n')
             sys.exit(2)
         except Stopped as stop:
-            code = 128 + stop.number
+            leave_dist()
+            sys.exit(128 + stop.number)
         except KeyboardInterrupt:
             sys.stderr.write('error: interrupted by Ctrl-C\n')
             sys.exit(130)
@@ -123,8 +123,6 @@ def _run(module, pipeline, root_path, guard):
         finally:
             _end_workers()
         leave_dist()
-        if code:
-            sys.exit(code)
 
 
 def _refused(error):
