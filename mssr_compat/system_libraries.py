@@ -1,14 +1,16 @@
 """Name a missing system library with its remedy instead of a bare linker error."""
 
+from collections.abc import Callable
 
-def check_opencv() -> None:
-    """Import OpenCV, whose wheel needs libGL, libxcb and glib from the system.
+
+def load_opencv(execute: Callable[[], None]) -> None:
+    """Execute OpenCV, whose wheel needs libGL, libxcb and glib from the system.
 
     Raises:
         ImportError: the library that is missing and the command that installs it.
     """
     try:
-        import cv2  # noqa: F401
+        execute()
     except ImportError as error:
         raise ImportError(
             f'OpenCV does not load ({error}): install the system libraries it needs, on Debian and Ubuntu with '

@@ -2,17 +2,22 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from types import ModuleType
-
-import torch
 
 _LIBRARY = None  # keeps the fallback operator definitions alive
 
 
-def mend_torchvision() -> None:
-    """Make ``import torchvision`` and BasicSR's imports from it work. Idempotent."""
-    _define_missing_operators()
-    _alias_functional_tensor()
+def load_torchvision(execute: Callable[[], None]) -> None:
+    """Execute torchvision so that it, and BasicSR's imports from it, work."""
+    try:
+        execute()
+    except RuntimeError as error:
+        if 'torchvision::nms' not in str(error):
+            raise
+        _define_missing_operators()
+        execute()
+    alias_functional_tensor()
 
 
 def _define_missing_operators() -> None:
@@ -23,23 +28,17 @@ def _define_missing_operators() -> None:
     Nothing in this project calls them; only the schema must be there.
     """
     global _LIBRARY
-    if _LIBRARY is not None or 'torchvision' in sys.modules:
-        return
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError as error:
-        if 'torchvision::nms' not in str(error):
-            raise
-        for name in [name for name in sys.modules if name.split('.')[0] == 'torchvision']:
-            del sys.modules[name]
-        _LIBRARY = torch.library.Library('torchvision', 'DEF')
-        _LIBRARY.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-        _LIBRARY.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-        importlib.import_module('torchvision')
+    import torch
+
+    for name in [name for name in sys.modules if name.startswith('torchvision.')]:  # half loaded
+        del sys.modules[name]
+    _LIBRARY = torch.library.Library('torchvision', 'DEF')
+    _LIBRARY.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    _LIBRARY.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
 
 
-def _alias_functional_tensor() -> None:
-    """BasicSR imports ``rgb_to_grayscale`` from a module that torchvision 0.17 removed."""
+def alias_functional_tensor() -> None:
+    """BasicSR imports ``rgb_to_grayscale`` from a module that torchvision 0.17 removed. Idempotent."""
     name = 'torchvision.transforms.functional_tensor'
     try:
         importlib.import_module(name)

@@ -35,7 +35,8 @@ from subprocess import DEVNULL, PIPE, STDOUT, CompletedProcess, TimeoutExpired  
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = 'READY_PYTHON'  # variable with the server's address
-PRELOADED = ('mssr_compat', 'basicsr', 'basicsr.train', 'basicsr.test', 'torch._dynamo', 'torch.distributed.run',
+PRELOADED = ('mssr_compat', 'basicsr', 'basicsr.train', 'basicsr.test', 'pytorch_wavelets', 'torch._dynamo',
+             'torch.distributed.run',
              'torch.distributed.elastic.rendezvous.c10d_rendezvous_backend', 'pydantic', 'pydantic.json_schema',
              'PIL.Image')
 # No import reads these, or become() sees to it; all others must be those that the imports saw.
