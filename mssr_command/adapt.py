@@ -22,9 +22,7 @@ import signal
 import sys
 from pathlib import Path
 
-from mssr_adapt.adaptation import Adaptation, Request
-from mssr_compat.commands import command_parser, door
-from mssr_inference.command_line import whole
+from mssr_compat.commands import command_parser, door, whole
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -69,6 +67,8 @@ def stop(number, _):
 @door('the same command goes on')
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
+    from mssr_adapt.adaptation import Adaptation, Request
+
     signal.signal(signal.SIGTERM, stop)
     try:
         adaptation = Adaptation(Request(args.real, args.out, args.clean, args.start, args.minutes, args.perception,

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from mssr_compat.commands import command_parser, door
 from mssr_compat.errors import UserError
-from mssr_diagnose.diagnosis import diagnose
 
 
 @door()
@@ -27,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
                         help='factor by which the photos shall be enlarged, 1 to 8 (default: 4)')
     parser.add_argument('--out', default='diagnosis', help='folder (default: diagnosis)')
     args = parser.parse_args(arguments)
+    from mssr_diagnose.diagnosis import diagnose
+
     try:
         left_out = diagnose(args.photos, args.clean, args.scale, Path(args.out))
     except OSError as error:

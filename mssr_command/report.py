@@ -10,12 +10,9 @@ Exit code: 0, or 2 after a mistaken call.
 
 from pathlib import Path
 
-import mssr_arch  # noqa: F401  (each import registers its classes with BasicSR)
-import mssr_report  # noqa: F401
 from mssr_compat.commands import command_parser, door
 from mssr_compat.errors import UserError
 from mssr_compat.files import write_whole
-from mssr_report.html_report import build_page
 
 
 @door()
@@ -24,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('experiment', help='folder such as experiments/NAME')
     parser.add_argument('-o', '--output', help='HTML file to write (default: report.html in that folder)')
     args = parser.parse_args(arguments)
+    import mssr_arch  # noqa: F401  (networks register)
+    from mssr_report.html_report import build_page
+
     output = Path(args.output or Path(args.experiment) / 'report.html')
     page = build_page(args.experiment)
     try:

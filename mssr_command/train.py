@@ -1,8 +1,19 @@
 """``mssr train`` and ``mssr test``: BasicSR's pipelines, with all that this project registers."""
 
-import mssr_arch  # noqa: F401  (each import registers its classes with BasicSR)
-import mssr_data  # noqa: F401
-import mssr_loss  # noqa: F401
-import mssr_metric  # noqa: F401
-import mssr_model  # noqa: F401
-from mssr_train.pipeline import test, train  # noqa: F401
+from mssr_train.command_line import parse_arguments
+
+
+def train(root_path: str) -> None:
+    """:func:`mssr_train.pipeline.train`, imported when the arguments are known to be some."""
+    parse_arguments(is_train=True)
+    from mssr_command.work.train import train
+
+    train(root_path)
+
+
+def test(root_path: str) -> None:
+    """:func:`mssr_train.pipeline.test`, likewise."""
+    parse_arguments(is_train=False)
+    from mssr_command.work.train import test
+
+    test(root_path)

@@ -14,15 +14,8 @@ after Ctrl-C.
 """
 
 import argparse
-import sys
 
-import mssr_inference  # noqa: F401  (shims, and networks register)
-from mssr_compat.commands import command_parser, door
-from mssr_compat.distributed import gathered, join_others, together, world
-from mssr_inference.command_line import own_device, whole
-from mssr_inference.networks import load_upscaler
-from mssr_inference.upscale_files import Job, largest_result, list_jobs, upscale_all
-from mssr_inference.upscaler import PRECISIONS, Tiling, Upscaler
+from mssr_compat.commands import command_parser, door, whole
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -39,7 +32,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
                         '(colours; default: for restorers)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:1, ... (default: auto; under '
                         'torchrun: one GPU a process)')
-    parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='default: fp32')
+    parser.add_argument('--precision', choices=('fp32', 'bf16', 'fp16'), default='fp32', help='default: fp32')
     parser.add_argument('--tile', type=whole(0), help='side of tiles in pixels; 0: none (default: by free memory)')
     parser.add_argument('--overlap', type=whole(0, 'auto', 'exact'), default='auto',
                         help='pixels that a tile sees beyond its own; auto: enough for less than one 8-bit level; '
@@ -56,24 +49,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 @door('the same command with --skip-existing goes on')
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    join_others()
-    jobs, upscaler = together(prepare, args)  # all have listed the photos before any of them writes
-    rank, ranks = world()
-    todo = [job for job in jobs[rank::ranks] if not (args.skip_existing and job.target.exists())]
-    if todo and rank == 0:
-        print(f'{f"process 1 of {ranks}: " if ranks > 1 else ""}{largest_result(todo, upscaler.scale)}')
-    memory = None if args.max_memory is None else int(args.max_memory * 2**30)
-    failures = upscale_all(upscaler, todo, Tiling(args.tile, args.overlap, memory), min(args.quality, 100), rank == 0)
-    failures = sorted(sum(gathered(failures), []))
-    if failures and rank == 0:
-        print(f'{len(failures)} of {len(jobs)} photos could not be upscaled:', file=sys.stderr)
-        for path, why in failures:
-            print(f'  {path}: {why}', file=sys.stderr)
-    return 1 if failures else 0
+    from mssr_command.work.upscale import upscale
 
-
-def prepare(args: argparse.Namespace) -> tuple[list[Job], Upscaler]:
-    """The photos, and the network that upscales them."""
-    jobs = list_jobs(args.input, args.output, args.format, args.suffix)
-    loaded = load_upscaler(args.checkpoint, args.opt, args.branch, perception=args.perception)
-    return jobs, Upscaler(loaded, own_device(args.device), args.precision, args.self_ensemble, args.color_lock)
+    return upscale(args)

@@ -1,13 +1,16 @@
-"""What all commands have in common: how they are called, their help, and how they end."""
+"""What all commands have in common: how they are called, kinds of values, their help, and how they end.
+
+It needs no PyTorch, and a command imports that when it has read its arguments: help is there at once.
+"""
 
 import argparse
 import functools
+import math
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mssr_compat.distributed import is_first, leave_dist
 from mssr_compat.errors import UserError
 
 
@@ -31,6 +34,29 @@ def command_parser(command: str, page: str) -> argparse.ArgumentParser:
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
+def whole(least: int, *words: str) -> Callable[[str], int | str]:
+    """A whole number from ``least`` up, or one of some words."""
+    def convert(text: str) -> int | str:
+        if text in words:
+            return text
+        if not text.isdecimal() or int(text) < least:
+            expected = ' nor '.join([f'a whole number from {least} up', *words])
+            raise argparse.ArgumentTypeError(f"'{text}' is {'neither' if words else 'not'} {expected}")
+        return int(text)
+    return convert
+
+
+def share(text: str) -> float:
+    """A number from 0 up, 1 being the whole."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 up")
+    return value
+
+
 def door(again: str = 'run the same command again to go on') -> Callable[[Callable], Callable[..., int]]:
     """Decorates a command's function of its arguments, which returns the exit code, so that it ends in good order.
 
@@ -46,6 +72,8 @@ def door(again: str = 'run the same command again to go on') -> Callable[[Callab
             try:
                 return main(arguments)
             except UserError as error:
+                from mssr_compat.distributed import is_first
+
                 if is_first() or not getattr(error, 'everywhere', False):
                     sys.stderr.write(f'error: {error}\n')
                 return 2
@@ -53,6 +81,7 @@ def door(again: str = 'run the same command again to go on') -> Callable[[Callab
                 sys.stderr.write(f'interrupted: what is done is kept; {again}.\n')
                 return 130
             finally:
-                leave_dist()
+                if 'mssr_compat.distributed' in sys.modules:  # else there are no others
+                    sys.modules['mssr_compat.distributed'].leave_dist()
         return command
     return decorate

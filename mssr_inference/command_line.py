@@ -1,36 +1,10 @@
-"""Kinds of command-line values, and the device that a command line names."""
+"""The device that a command line names."""
 
-import argparse
-import math
 import os
-from collections.abc import Callable
 
 import torch
 
 from mssr_compat.errors import UserError
-
-
-def whole(least: int, *words: str) -> Callable[[str], int | str]:
-    """A whole number from ``least`` up, or one of some words."""
-    def convert(text: str) -> int | str:
-        if text in words:
-            return text
-        if not text.isdecimal() or int(text) < least:
-            expected = ' nor '.join([f'a whole number from {least} up', *words])
-            raise argparse.ArgumentTypeError(f"'{text}' is {'neither' if words else 'not'} {expected}")
-        return int(text)
-    return convert
-
-
-def share(text: str) -> float:
-    """A number from 0 up, 1 being the whole."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 up")
-    return value
 
 
 def choose_device(name: str = 'auto') -> torch.device:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mssr_compat.errors import UserError
 from mssr_compat.files import write_whole
-from mssr_prepare.images import Crop, Prepared, Written
+from mssr_prepare.crop import Crop
+from mssr_prepare.images import Prepared, Written
 from mssr_prepare.sources import Photo
 
 

@@ -14,7 +14,8 @@ from mssr_compat.files import remove_asides, write_whole
 from mssr_data.decoding import CorruptImageError
 from mssr_data.listing import key_of
 from mssr_data.lmdb_store import COMPRESSION, Packed, pack_lmdb, packed_sizes
-from mssr_prepare.images import Crop, Prepared, Written, prepare_photo
+from mssr_prepare.crop import Crop
+from mssr_prepare.images import Prepared, Written, prepare_photo
 from mssr_prepare.journal import Journal
 from mssr_prepare.sources import Photo, read_photos, unique_keys
 

@@ -24,7 +24,6 @@ import basicsr.train
 from basicsr.utils import MessageLogger, set_random_seed
 from basicsr.utils import logger as basicsr_logger
 
-from mssr_compat.commands import command_parser
 from mssr_compat.distributed import from_first, init_dist, is_first, is_restart, leave_dist
 from mssr_compat.errors import UserError
 from mssr_metric.protocols import name_metrics
@@ -33,37 +32,13 @@ from mssr_options.files import check_files
 from mssr_options.pretrained import resolve_pretrained
 from mssr_options.reader import effective_yaml, read_options
 from mssr_options.shipped import find_option_file
+from mssr_train.command_line import parse_arguments
 from mssr_train.data_sets import check_data
 from mssr_train.loaders import FailingPrefetchGenerator
 from mssr_train.preflight import run_preflight
 from mssr_train.run import Stopped, TrainingRun
 
 _parse_options = basicsr.train.parse_options
-
-_TRAIN = """Train what an option file says: a degradation generator (stage 1) or SR networks (stage 2).
-
-    mssr train -opt recipes/degradation_deresnet.yml --check
-    mssr train -opt recipes/degradation_deresnet.yml
-    mssr train -opt recipes/mssr.yml --auto_resume --force_yml train:total_iter=2000 '~val'
-    torchrun --nproc_per_node=4 --no-python mssr train -opt my.yml --launcher pytorch
-
-Results lie in experiments/NAME: of the current folder, or of the clone whose train.py is called. Where there is no
-such option file, the one that ships is taken. Ctrl-C and SIGTERM stop after the iteration, which is saved;
---auto_resume goes on to the same weights.
-
-Exit code: 0 if all went well, 1 after a failure, 2 after a mistake in call, options or data or where the disk takes no
-more, 130 after Ctrl-C, 143 after SIGTERM.
-"""
-_TEST = """Measure what was trained, by the validation sets and metrics of an option file.
-
-    mssr test -opt test_mssr_aim.yml
-
-Results lie in results/NAME: of the current folder, or of the clone whose test.py is called. Where there is no such
-option file, the one that ships is taken.
-
-Exit code: 0 if all went well, 1 after a failure, 2 after a mistake in call, options or data or where the disk takes no
-more, 130 after Ctrl-C.
-"""
 
 # What a full, read-only or failing disk answers to whatever writes: pictures, records, logs.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
@@ -163,15 +138,7 @@ def parse_options(root_path, is_train=True, *, folder):
     through ``exec`` and keeps a copy of the file without those values. Here the checked options, ``--force_yml``
     included, are written into ``folder``; BasicSR reads that file and keeps it with the experiment.
     """
-    parser = command_parser(*(('train', _TRAIN) if is_train else ('test', _TEST)))
-    parser.epilog = ("BasicSR's own, which work as they do there: --auto_resume, --debug, --launcher "
-                     '{none,pytorch,slurm}.')
-    parser.add_argument('-opt', required=True, metavar='FILE', help='option file; docs/options.md lists its keys')
-    parser.add_argument('--force_yml', nargs='+', metavar='KEY', help='change options for this run: section:key=VALUE '
-                        "sets one (VALUE is YAML), and '~section:key' removes one, as if the file did not have it")
-    parser.add_argument('--check', action='store_true', help='try options, data, checkpoints and one step, say what is '
-                        'found, and leave nothing behind')
-    given, others = parser.parse_known_args()
+    given, others = parse_arguments(is_train)
 
     given.opt, note = find_option_file(given.opt)
     if note and is_first():

@@ -91,6 +91,24 @@ def test_help_is_a_page(capsys, monkeypatch, command):
     assert 'Exit code: ' in said and '2 after a mistake' in ' '.join(said.split())
 
 
+def test_help_needs_no_pytorch():
+    script = f'''
+import sys
+from mssr_command.__main__ import main
+for command in {COMMANDS}:
+    sys.argv = ['mssr', command, '--help']
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+    slow = {{'torch', 'numpy', 'cv2', 'PIL', 'basicsr', 'pydantic'}} & set(sys.modules)
+    assert not slow, (command, slow)
+'''
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('usage: ') == len(COMMANDS)
+
+
 def test_help_of_a_script_shows_the_script(capsys, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['inference.py', '--help'])
     with pytest.raises(SystemExit):

@@ -12,6 +12,7 @@ from data_tools import write_photo
 from inference_tools import TINY_RRDB, enliven, generator_checkpoint, picture, sr_checkpoint
 from mssr_arch import SREnsemble, WaveletDiscriminator
 from mssr_command import page as command
+from mssr_command.work.page import find_weights
 from mssr_compat.errors import UserError
 from mssr_data.decoding import decode_image, to_rgb8
 from mssr_inference.picture_files import read_picture
@@ -85,7 +86,7 @@ def test_weights_say_what_they_are(tmp_path, capsys):
     generator_checkpoint(folder)
     discriminator = {'params': WaveletDiscriminator().state_dict(), 'network': {'type': 'WaveletDiscriminator'}}
     torch.save(discriminator, folder / 'net_d.pth')
-    upscalers, generators = command.find_weights([tmp_path])
+    upscalers, generators = find_weights([tmp_path])
     assert list(upscalers) == ['run/net_g']
     assert list(generators) == ['run/generator']
     assert command.main([str(folder / 'net_d.pth')]) == 2
@@ -152,7 +153,7 @@ def test_in_a_browser_from_drop_to_picture(page, tmp_path):
 def test_the_knob_turns_restorers_alone(page, tmp_path):
     Restorer(TINY_RRDB, 4, *(enliven(SREnsemble([TINY_RRDB]), seed).branches[0].state_dict() for seed in (0, 1)),
              0.25).save(tmp_path / 'restorer.safetensors')
-    upscalers, generators = command.find_weights([tmp_path])
+    upscalers, generators = find_weights([tmp_path])
     both = Page({**upscalers, **page.upscalers}, generators, torch.device('cpu'), 5000)
     (name,) = upscalers
     assert both.setting(name) == 0.25 and both.setting('sr') is None

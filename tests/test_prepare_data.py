@@ -15,7 +15,7 @@ from PIL import Image
 
 from data_tools import options, photo, write_photo
 from mssr_data.sampler import SampleIndex
-from mssr_prepare.images import Crop
+from mssr_prepare.crop import Crop
 from mssr_prepare.sources import Photo, unique_keys
 from prepare_tools import run, small_photos
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 import ready_python
 from data_tools import photo, write_folder, write_photo
-from mssr_prepare.presets import PRESETS, ROLES, pattern
+from mssr_prepare.finding import pattern
+from mssr_prepare.presets import PRESETS, ROLES
 from prepare_tools import SCRIPTS, files, main, pack, run, small_photos
 
 
