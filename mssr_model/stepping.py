@@ -29,6 +29,7 @@ class Steps:
         train_opt = opt.get('train') or {}  # a test has none
         self.accumulate = train_opt.get('accumulate', 1)
         self.grad_clip = train_opt.get('grad_clip')
+        self.compiled = bool((opt.get('performance') or {}).get('compile'))
         self.guard = Guard(train_opt.get('on_nan', 'skip'))
         self.scaler = scaler
         self.networks: dict[str, nn.Module] = {}  # those that are trained, DistributedDataParallel included
@@ -49,7 +50,8 @@ class Steps:
         """An iteration of training, counted from 1; gives its number as the paper counts, from 0."""
         self.current_iter, self.stepped, self.losses = current_iter, False, OrderedDict()
         self.guard.refused = False
-        torch.compiler.cudagraph_mark_step_begin()  # outputs of the iteration before may be overwritten
+        if self.compiled:  # else it would import the compiler, which takes seconds
+            torch.compiler.cudagraph_mark_step_begin()  # outputs of the iteration before may be overwritten
         yield current_iter - 1
         self.finished_iter = current_iter
         self.guard.end()

@@ -10,6 +10,7 @@ import mssr_loss  # noqa: F401
 import mssr_model  # noqa: F401
 from model_options import stage1_options
 from mssr_compat.allocator import keep_freed_memory
+from mssr_model.stepping import Steps
 
 
 @pytest.mark.parametrize('keep', [True, False])
@@ -43,6 +44,17 @@ def test_a_machine_that_cannot_compile_is_told_why_and_trains(monkeypatch):
     model.feed_data({'gt': torch.rand(1, 3, 32, 32), 'lq': torch.rand(1, 3, 8, 8)})
     model.optimize_parameters(1)
     assert all(torch.isfinite(value) for value in model.steps.losses.values())
+
+
+@pytest.mark.parametrize('wanted', [False, True, 'reduce-overhead'])
+def test_cuda_graphs_hear_of_each_step_where_there_are_any(monkeypatch, wanted):
+    """Telling them imports the compiler, for which a training that compiles nothing would wait."""
+    told = []
+    monkeypatch.setattr(torch.compiler, 'cudagraph_mark_step_begin', lambda: told.append(1))
+    steps = Steps({'performance': {'compile': wanted}, 'train': {}}, torch.amp.GradScaler('cuda', enabled=False))
+    for number in (1, 2):
+        with steps.iteration(number):
+            assert len(told) == (number if wanted else 0)
 
 
 @pytest.mark.parametrize('formats', [(False, True), (True, False)])
