@@ -43,10 +43,10 @@ PRELOADED = ('mssr_compat', 'basicsr', 'basicsr.train', 'basicsr.test', 'pytorch
 FREE = {ADDRESS, 'PATH', 'PYTHONPATH', 'PYTHONUNBUFFERED', 'PYTEST_CURRENT_TEST', 'KEPT', 'COLUMNS', 'LINES',
         'GLOO_SOCKET_IFNAME', 'RANK', 'LOCAL_RANK', 'GROUP_RANK', 'ROLE_RANK', 'ROLE_NAME', 'WORLD_SIZE',
         'LOCAL_WORLD_SIZE', 'GROUP_WORLD_SIZE', 'ROLE_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT',
-        'TORCH_NCCL_ASYNC_ERROR_HANDLING'}
+        'TORCH_NCCL_ASYNC_ERROR_HANDLING', 'NCCL_DEBUG', 'NCCL_SOCKET_IFNAME'}
 FREE_PREFIXES = ('MSSR_', 'SLURM_', 'TORCHELASTIC_')
 KEYWORDS = {'args', 'cwd', 'env', 'stdin', 'stdout', 'stderr', 'text', 'start_new_session'}
-# torchrun itself, but for its workers, which are forked.
+# What stands for `python -m torch.distributed.run`: itself, but for its workers, which are forked.
 TORCHRUN = [sys.executable, '-c', f'''
 import sys
 sys.path.append({str(ROOT / 'tests')!r})
@@ -77,6 +77,8 @@ def run(args, timeout=None, capture_output=False, **keywords):
 def popen(args, **keywords):
     """As :class:`subprocess.Popen`."""
     args = list(map(str, args))
+    if args[:3] == [sys.executable, '-m', 'torch.distributed.run']:
+        args[:3] = TORCHRUN
     same = sys.platform == 'linux' and keywords.keys() <= KEYWORDS and args[0] == sys.executable and (
         args[1] in ('-c', '-m', '-u') or not args[1].startswith('-'))
     return (Fork if same else subprocess.Popen)(args, **keywords)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import ready_python
 from benchmarks import gpu
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +23,31 @@ import json, os, sys, time
 def tell(**changes):
     with open(sys.argv[sys.argv.index('--rows') + 1], 'a') as file:
         file.write(json.dumps({ROW!r} | changes) + '\\n')
+'''
+
+
+# The script with its parts, and these with their trainings, forked.
+FORKING = f'''
+import runpy, sys
+sys.path.append({str(ROOT / 'tests')!r})
+from ready_python import fork_for
+from mssr_train import job
+fork_for(job)
+sys.argv.pop(0)
+sys.path[0] = {str(ROOT / 'benchmarks')!r}
+runpy.run_path(sys.argv[0], run_name='__main__')
+'''
+FORKED = f'''
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]
+from dataclasses import replace
+from benchmarks import gpu
+from ready_python import fork_for
+fork_for(gpu)
+parts = gpu.parts
+gpu.parts = lambda *args: [replace(part, command=(sys.executable, '-c', {FORKING!r}, *part.command[1:]))
+                           for part in parts(*args)]
+sys.exit(gpu.main())
 '''
 
 
@@ -47,9 +73,9 @@ def test_all_of_it_on_a_cpu(tmp_path):
     broken.mkdir(parents=True)
     (broken / '__init__.py').write_text("raise RuntimeError('made to fail')\n")
     path = os.pathsep.join([str(broken.parent), *filter(None, [os.environ.get('PYTHONPATH')])])
-    command = [sys.executable, str(ROOT / 'benchmarks' / 'gpu.py'), '--device', 'cpu', '--size', 'toy', '--out',
-               str(tmp_path / 'out'), '--minutes', '15']
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path,
+    command = [sys.executable, '-c', FORKED, '--device', 'cpu', '--size', 'toy', '--out', str(tmp_path / 'out'),
+               '--minutes', '15']
+    result = ready_python.run(command, capture_output=True, text=True, cwd=tmp_path,
                             env={**os.environ, 'OMP_NUM_THREADS': '1', 'GOMP_SPINCOUNT': '0', 'PYTHONPATH': path})
     assert result.returncode == 1, result.stdout + result.stderr
     document = read(tmp_path / 'out')
