@@ -193,7 +193,8 @@ def main():
     rows = []
     for name in args.setting:
         if device.type == 'cpu' and len(args.setting) > 1:
-            with multiprocessing.get_context('spawn').Pool(1) as pool:
+            # Nothing has been computed here: a fork has neither kept memory nor threads of another setting.
+            with multiprocessing.get_context('fork' if sys.platform == 'linux' else 'spawn').Pool(1) as pool:
                 row = pool.apply(measure, (name, args))
         else:
             row = measure(name, args)
