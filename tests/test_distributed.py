@@ -1,4 +1,4 @@
-"""Two processes on gloo, both on the CPU, against one; started by torchrun, as users do."""
+"""Two processes on gloo, both on the CPU, against one; started by torchrun."""
 
 import contextlib
 import os
@@ -52,14 +52,9 @@ def world(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp('world'))
 
 
-def run(root, opt, *flags, processes=0, **kwargs):
-    line, env = command(root, opt, *flags, processes=processes, **kwargs)
-    return subprocess.run(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
-
-
-def run_forked(root, opt, *flags, processes=0, kept=None, **kwargs):
-    """The same without the time for imports, by the same torchrun."""
-    line, env = command(root, opt, *flags, processes=processes, torchrun=ready_python.TORCHRUN, **kwargs)
+def run(*args, kept=None, **kwargs):
+    """A training by torchrun, or of one process, to its end; without the time for imports."""
+    line, env = command(*args, torchrun=ready_python.TORCHRUN, **kwargs)
     if kept is not None:
         kept.mkdir()
         env['KEPT'] = str(kept)
@@ -81,12 +76,12 @@ def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, worl
             opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
     else:
         opt['train']['relativistic'] = case == 'relativistic'
-    whole = run_forked(tmp_path / 'one', opt, before=KEEP_GRADIENTS, kept=tmp_path / 'gradients of one')
+    whole = run(tmp_path / 'one', opt, before=KEEP_GRADIENTS, kept=tmp_path / 'gradients of one')
     assert whole.returncode == 0, whole.stdout
     opt['datasets']['train']['batch_size_per_gpu'] = 2
     if 'parts' in case:
         opt['train']['accumulate'] = 2
-    halves = run_forked(tmp_path / 'two', opt, processes=2, before=KEEP_GRADIENTS, kept=tmp_path / 'gradients of two')
+    halves = run(tmp_path / 'two', opt, processes=2, before=KEEP_GRADIENTS, kept=tmp_path / 'gradients of two')
     assert halves.returncode == 0, halves.stdout
 
     names = sorted(os.listdir(tmp_path / 'gradients of one'))
@@ -145,7 +140,7 @@ def optimize_parameters(self, iteration):
 Model.optimize_parameters = optimize_parameters
 '''
     opt = options(world, 'stage2', total=5, val__val_freq=5)
-    end = run_forked(tmp_path, opt, processes=2, before=spoil)
+    end = run(tmp_path, opt, processes=2, before=spoil)
     assert end.returncode == 0, end.stdout
     (warning,) = [line for line in end.stdout.splitlines() if 'not finite' in line]
     assert 'Iteration 3: l_sup_1' in warning and 'the culprit.png' in warning
@@ -157,7 +152,7 @@ Model.optimize_parameters = optimize_parameters
 def test_one_process_is_killed_and_torchrun_starts_all_again(tmp_path, world):
     """They resume by themselves, each with its own random generators; the end is that of an undisturbed run."""
     opt = options(world, 'stage2')
-    undisturbed = run_forked(tmp_path / 'a', opt, processes=2)
+    undisturbed = run(tmp_path / 'a', opt, processes=2)
     assert undisturbed.returncode == 0, undisturbed.stdout
     kill = '''
 import os, signal, mssr_model.stepping
@@ -168,7 +163,7 @@ def dying(self, number):
     return iteration(self, number)
 mssr_model.stepping.Steps.iteration = dying
 '''
-    killed = run_forked(tmp_path / 'b', opt, processes=2, before=kill, launch=['--max_restarts=1'])
+    killed = run(tmp_path / 'b', opt, processes=2, before=kill, launch=['--max_restarts=1'])
     assert killed.returncode == 0, killed.stdout
     assert 'Going on from' in killed.stdout and '6.state' in killed.stdout
     assert len(load(experiment(tmp_path / 'b') / 'training_states' / '12.state')['processes']) == 2
@@ -187,7 +182,7 @@ def children(parent):
 
 
 def test_a_dead_process_ends_the_job_with_a_message(monkeypatch, tmp_path, world):
-    """Not a hang; and the last checkpoint serves one process as well."""
+    """Not a hang; and the last checkpoint serves one process as well. Started as users do, from the first import."""
     opt = options(world, 'stage2', total=2000, logger__save_checkpoint_freq=5)
     job = start(tmp_path, opt, processes=2)
     states = experiment(tmp_path) / 'training_states'
@@ -208,7 +203,8 @@ def test_a_dead_process_ends_the_job_with_a_message(monkeypatch, tmp_path, world
 
 def test_sigterm_reaches_all_and_all_stop_at_the_same_iteration(tmp_path, world):
     opt = options(world, 'stage1', total=2000, logger__save_checkpoint_freq=1000, val__val_freq=1000)
-    job = start(tmp_path, opt, processes=2)
+    line, env = command(tmp_path, opt, processes=2, torchrun=ready_python.TORCHRUN)
+    job = ready_python.popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     states = experiment(tmp_path) / 'training_states'
     log = experiment(tmp_path)
     wait_for(lambda: log.is_dir() and any('lr:(' in path.read_text() for path in log.glob('*.log')), job)
