@@ -34,12 +34,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope='module', autouse=True)
 def _small_trainings(tmp_path_factory):
-    """Those that this process starts are forked, and have batches of one crop."""
+    """Those that this process starts are forked, and have batches of one crop of 96 pixels."""
     recipes = tmp_path_factory.mktemp('recipes')
     for name in (option_files.GENERATOR, option_files.LEARNING):
         text = (option_files.RECIPES / name).read_text()
-        text, changed = re.subn(r'\bbatch_size_per_gpu: \d+', 'batch_size_per_gpu: 1', text)
-        assert changed == 1
+        for option, value in (('batch_size_per_gpu', 1), ('gt_size', 96)):
+            text, changed = re.subn(rf'\b{option}: \d+', f'{option}: {value}', text)
+            assert changed == 1
         (recipes / name).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         ready_python.fork_for(job, patch.setattr)
