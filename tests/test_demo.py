@@ -25,15 +25,16 @@ def demo(root, *args):
 
 @pytest.fixture(scope='module')
 def copy(tmp_path_factory):
-    """The repository, with trainings of two iterations of one crop, a choice on four photos, and processes that
+    """The repository, with trainings of two iterations of one small crop, a choice on four photos, and processes that
     are forked."""
     root = shutil.copytree(ROOT, tmp_path_factory.mktemp('demo') / 'mssr', ignore=shutil.ignore_patterns(*WRITTEN))
     for name in ('degradation_deresnet', 'adapt'):  # the demo takes five times as many at most, or ten
         path = root / 'options' / 'recipes' / f'{name}.yml'
         text, changed = re.subn(r'\btotal_iter: \d+', 'total_iter: 2', path.read_text())
         assert changed == 2  # the training's and its scheduler's
-        text, changed = re.subn(r'\bbatch_size_per_gpu: \d+', 'batch_size_per_gpu: 1', text)
-        assert changed == 1
+        for option, value in (('batch_size_per_gpu', 1), ('gt_size', 96)):
+            text, changed = re.subn(rf'\b{option}: \d+', f'{option}: {value}', text)
+            assert changed == 1
         path.write_text(re.sub(r'\bdecay_start: \d+', 'decay_start: 1', text))
     for name, was, becomes in (
             ('mssr_adapt/clock.py', 'LONGEST = 0.1, 20.0', 'LONGEST = 0.1, 5.0'),
