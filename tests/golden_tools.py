@@ -45,6 +45,7 @@ def record(section: str, tag: str) -> dict:
     return next(item for item in golden()[section] if item['tag'] == tag)
 
 
+@cache
 def weight(name: str, shape: tuple[int, ...]) -> Tensor:
     """The value of a parameter or buffer, a function of its published (and prefixed) name and its shape."""
     if name.endswith('num_batches_tracked'):
