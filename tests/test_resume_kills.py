@@ -17,7 +17,7 @@ KILLS = int(os.environ.get('MSSR_KILLS', 4))
 def test_killed_again_and_again(monkeypatch, tmp_path):
     """Whatever a kill hits, a write among it, auto-resume goes on, and the end is that of an undisturbed run.
 
-    A kill comes up to a second and a half after the first sign of training; what was done is done again at worst up to
+    A kill comes up to a second after the first sign of training; what was done is done again at worst up to
     the last iteration. Should the training be over before the kills are, it goes on from an earlier state.
     """
     world = make_world(tmp_path / 'world')
@@ -33,11 +33,11 @@ def test_killed_again_and_again(monkeypatch, tmp_path):
             job = ready_python.popen(line, env=env, stdout=output, stderr=output)
         while job.poll() is None and 'Start training' not in (tmp_path / 'output.txt').read_text():
             time.sleep(0.02)
-        time.sleep(rng.uniform(0, 1.5))
+        time.sleep(rng.uniform(0, 1))
         job.send_signal(signal.SIGKILL)
         hit.append(job.wait())
         found = sorted(int(path.stem) for path in states.glob('[0-9]*.state'))
-        if found and found[-1] > 50:  # the end is near: go back, so that the next kill meets a training
+        if found and found[-1] > 20:  # the end is near: go back, so that the next kill meets a training
             for name in ('training_states', 'models'):
                 for path in (states.parent / name).iterdir():
                     path.unlink()
