@@ -108,6 +108,9 @@ class Rules:
         target = find('loss', options.get('type')) if isinstance(options, dict) else None
         if target is not None and _try(inspect.signature(target.forward).bind, *range(5)):
             self.add((*path, 'type'), f'{options["type"]} does not compare distances; take PairwiseDistanceLoss')
+        patch, size = self.whole(*path, 'patch'), self.whole('datasets', 'train', 'gt_size')
+        if patch and size and patch > size and not self.get(*path, 'net'):
+            self.add((*path, 'patch'), f'{patch} is more than datasets.train.gt_size, {size}: no patch would fit')
 
     def rule_perceptual_branches(self):
         """They are branches that there are."""
