@@ -116,14 +116,19 @@ class Acceleration:
                 get_root_logger().warning(f'performance.compile is off, since this machine cannot compile: {why}')
         return self.compiles
 
+    def precision(self):
+        """The context in which networks compute while they are trained; of what they give, nothing is converted."""
+        amp = self.switches['amp']
+        return torch.autocast(self.device.type, PRECISIONS[amp]) if amp else nullcontext()
+
     def _autocast(self, net):
         """``net.forward`` in lower precision while it trains (or is frozen for training), with float32 results."""
-        forward, dtype, device = net.forward, PRECISIONS[self.switches['amp']], self.device.type
+        forward = net.forward
 
         @wraps(forward)
         def autocast(*args, **kwargs):
             lower = net.training or not any(p.requires_grad for p in net.parameters())
-            with torch.autocast(device, dtype) if lower else nullcontext():
+            with self.precision() if lower else nullcontext():
                 return to_float32(forward(*args, **kwargs))
 
         return autocast

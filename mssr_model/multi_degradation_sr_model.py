@@ -10,12 +10,13 @@ from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_compat.checkpoint import read_weights
 from mssr_degradation.learned_degradation import LearnedDegradation, frozen_generators
 from mssr_degradation.real_photos import build_coding, matched_shares, read_hr, read_real
+from mssr_model.adaptation import AdaptationBase, mean
 from mssr_model.perception import PerceptionBase
 from mssr_monitor.branch_monitor import BranchMonitor
 
 
 @MODEL_REGISTRY.register()
-class MultiDegradationSRModel(PerceptionBase, SRModel):
+class MultiDegradationSRModel(AdaptationBase, PerceptionBase, SRModel):
     """Trains ``network_g``, an ``SREnsemble`` of K branches, on LR photos drawn from frozen ``degradations``.
 
     A training batch holds ``gt``, clean HR crops y (N, 3, H, W), and ``lq``, real LR crops x (N, 3, H/s, W/s) of other
@@ -23,12 +24,12 @@ class MultiDegradationSRModel(PerceptionBase, SRModel):
     also learns from generators k + K, k + 2K, ...; with fewer, generators serve several branches. With two of each the
     step is the published one.
 
-    Options under ``train``: ``pixel_opt`` (supervised), ``collab_opt``, ``adapt_opt`` and ``feature_opt`` (a loss each;
-    without one the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``),
-    ``lq_jpeg``, ``lq_strength``, ``lq_noise``, ``lq_round`` (what becomes of generated LR: see
+    Options under ``train``: ``pixel_opt`` (supervised), ``collab_opt`` and ``feature_opt`` (a loss each; without one
+    the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``), ``lq_jpeg``,
+    ``lq_strength``, ``lq_noise``, ``lq_round`` (what becomes of generated LR: see
     :class:`mssr_degradation.LearnedDegradation`; ``lq_jpeg: auto`` and ``lq_noise: auto``: as real LR photos have it,
-    see :mod:`mssr_degradation.real_photos`), and those of :class:`mssr_model.perception.PerceptionBase`, for all
-    branches or for ``perceptual_branches`` (numbers from 1).
+    see :mod:`mssr_degradation.real_photos`), those of :class:`mssr_model.adaptation.AdaptationBase`, and those of
+    :class:`mssr_model.perception.PerceptionBase`, for all branches or for ``perceptual_branches`` (numbers from 1).
     """
 
     monitor_class = BranchMonitor
@@ -84,9 +85,10 @@ class MultiDegradationSRModel(PerceptionBase, SRModel):
         self.jpeg = build_coding(train_opt.get('lq_jpeg'), train_set, self.device)
         super().init_training_settings()
 
-        self.cri_collab, self.cri_adapt, self.cri_feature = (
+        self.build_adaptation()
+        self.cri_collab, self.cri_feature = (
             build_loss(train_opt[key]).to(self.device) if train_opt.get(key) else None
-            for key in ('collab_opt', 'adapt_opt', 'feature_opt')
+            for key in ('collab_opt', 'feature_opt')
         )
         K, M = len(self.opt['network_g']['branches']), len(self.opt['degradations'])
         if K == 1 and (self.cri_collab or self.cri_feature):
@@ -132,11 +134,9 @@ class MultiDegradationSRModel(PerceptionBase, SRModel):
                         total = sum(perceived.values(), total)
                 return total, losses
 
-            # L_adapt: the mean of the new branches is the pseudo label of real LR photos.
-            def L_adapt(x):
-                S_x = self.net_g(x, all_branches=True)
-                p = S_x.detach().mean(0)
-                losses = {f'l_adapt_{k}': ramp * self.cri_adapt(S_k, p) for k, S_k in enumerate(S_x, start=1)}
+            # L_adapt: of real LR photos, the mean of the new branches is the pseudo label; and what else is on.
+            def L_adapt(x, *lqs):
+                losses = {name: ramp * term for name, term in self.adaptation(x, lqs).items()}
                 return sum(losses.values()), losses
 
             # Draw LR photos a, b, ... from the generators, and take both steps.
@@ -146,8 +146,8 @@ class MultiDegradationSRModel(PerceptionBase, SRModel):
             if not self.restorer_learns(current_iter):
                 return
             self.steps.descend(self.optimizer_g, L, self.wanted(self.gt), *lqs)
-            if self.cri_adapt:  # without weight: momentum still moves the weights, as published
-                self.steps.descend(self.optimizer_g, L_adapt if ramp else None, self.lq)
+            if self.adapts:  # without weight: momentum still moves the weights, as published
+                self.steps.descend(self.optimizer_g, L_adapt if ramp else None, self.lq, *lqs)
             self.update_ema()
 
     @torch.no_grad()
@@ -213,9 +213,3 @@ def mean_of_each(terms):
     """Means of loss tensors by name, from dicts with the same names."""
     terms = list(terms)
     return {name: mean(term[name] for term in terms) for name in terms[0]}
-
-
-def mean(terms):
-    """Mean of some loss tensors."""
-    terms = list(terms)
-    return sum(terms) / len(terms)

@@ -17,7 +17,8 @@ class BranchMonitor:
 
     ``metrics/<data set>/branch_disagreement``: the deviation between the branches' outputs for the middle of each
     photo, root mean square, in 8-bit levels; 0 for one branch or equal ones. ``loss_share/<term>``: the part of
-    ``sup``, ``collab``, ``feature``, ``adapt``, ``percep`` and ``gan`` in the sum of all branches, 0 to 1.
+    ``sup``, ``collab``, ``feature``, ``adapt``, ``consistency``, ``distance``, ``percep`` and ``gan`` in the sum of all
+    branches, 0 to 1.
 
     Whenever losses are logged, warns of a branch whose outputs all lie outside [0, 1]: they are clamped before each
     loss, as published, no gradient comes back, and it never learns again. A learning rate that is too high does that.

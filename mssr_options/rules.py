@@ -1,5 +1,6 @@
 """Values that are fine by themselves and impossible together."""
 
+import inspect
 from collections.abc import Callable
 from os import path as osp
 from typing import Any
@@ -94,6 +95,22 @@ class Rules:
         for path in parts if there else ():
             if path not in there and self.sound(path):
                 self.add(there[0], f'needs {dotted(path)}, the {parts[path]}, which is missing')
+
+    def rule_distance(self):
+        """Distances are those between four batches, of which averaged weights make two."""
+        path, average = ('train', 'distance_opt'), ('train', 'ema_decay')
+        options = self.get(*path)
+        if not options or not self.is_train:
+            return
+        if not self.get(*average) and self.sound(average):
+            self.add(path, 'needs train.ema_decay above 0, such as 0.999: distances are kept to those of the averaged '
+                     'weights')
+        target = find('loss', options.get('type')) if isinstance(options, dict) else None
+        if target is not None and _try(inspect.signature(target.forward).bind, *range(5)):
+            self.add((*path, 'type'), f'{options["type"]} does not compare distances; take PairwiseDistanceLoss')
+        patch, size = self.whole(*path, 'patch'), self.whole('datasets', 'train', 'gt_size')
+        if patch and size and patch > size and not self.get(*path, 'net'):
+            self.add((*path, 'patch'), f'{patch} is more than datasets.train.gt_size, {size}: no patch would fit')
 
     def rule_perceptual_branches(self):
         """They are branches that there are."""

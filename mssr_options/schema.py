@@ -171,10 +171,15 @@ class EnsembleTrain(PerceptualTrain):
     pixel_opt: Annotated[f.Loss, IN_TRAINING] = about('Supervised loss (w_sup).')
     collab_opt: f.Loss | None = about('Collaborative loss: branches learn from each other (w_col).', None)
     adapt_opt: f.Loss | None = about('Adaptation loss: the mean of the branches on real LR is the label.', None)
+    consistency_opt: f.Loss | None = about(
+        'Of adaptation, too: the result on real LR, degraded again without noise, is that LR, both a little blurred.',
+        None)
+    distance_opt: f.Loss | None = about(
+        'Of adaptation, too: PairwiseDistanceLoss of real and drawn LR to the averaged weights; needs ema_decay.', None)
     feature_opt: f.Loss | None = about('Feature distillation between the trunks of the branches.', None)
     perceptual_branches: list[f.Natural] | None = about(
         'Branches, from 1, that perceptual_opt and gan_opt are for. ~: all.', None)
-    collab_start_iter: f.Iterations = about('The collaborative and adaptation terms begin after it.', 0)
+    collab_start_iter: f.Iterations = about('The collaborative term and those of adaptation begin after it.', 0)
     adapt_ramp: Literal['linear', 'constant'] = about('Weight of adaptation: iteration / total_iter, or 1.', 'linear')
     lq_jpeg: Literal['auto', 'median'] | f.Qualities | None = about(_JPEG, None)
     lq_strength: f.Shares | None = about(_STRENGTH, None)

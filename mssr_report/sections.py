@@ -22,7 +22,8 @@ GOOD = {'lower': 'lower is better', 'near real': 'near that of real LR is best',
 LOSSES = {
     'l_g_color': 'colour', 'l_g_percep': 'perceptual', 'l_g_spectrum': 'spectrum', 'l_g_gan': 'adversarial',
     'l_d': 'discriminator', 'l_d_gp': 'gradient penalty', 'l_sup': 'supervised', 'l_collab': 'collaborative',
-    'l_feature': 'feature', 'l_adapt': 'adaptation', 'l_pix': 'pixel',
+    'l_feature': 'feature', 'l_adapt': 'adaptation', 'l_consistency': 'consistency', 'l_distance': 'distance',
+    'l_pix': 'pixel',
 }
 UNITS = {'psnr': 'dB'}
 

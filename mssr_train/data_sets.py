@@ -10,6 +10,7 @@ from PIL import Image
 
 from mssr_compat.distributed import from_first, world
 from mssr_compat.errors import UserError
+from mssr_compat.niqe_shim import too_small_for_niqe
 from mssr_data.decoding import CorruptImageError
 from mssr_data.image_source import ImageSource
 from mssr_options.quiet import quiet
@@ -36,7 +37,7 @@ def check_data(opt: dict) -> None:
     if world()[0] == 0:
         try:
             for name, options in opt['datasets'].items():
-                _check_set(name, options)
+                _check_set(name, options, opt)
         except UserError as error:
             complaint = str(error)
     complaint = from_first(complaint)
@@ -46,7 +47,7 @@ def check_data(opt: dict) -> None:
         raise error
 
 
-def _check_set(name: str, options: dict) -> None:
+def _check_set(name: str, options: dict, opt: dict) -> None:
     """One data set; of BasicSR's own only those that are simple folders or databases of images."""
     if options['type'] in KEYED:
         with quiet():
@@ -65,6 +66,22 @@ def _check_set(name: str, options: dict) -> None:
         complaint = source.first_damaged()
         if complaint:
             raise UserError(f'{source.option}: {complaint}; {remedy}.')
+        complaint = _too_small(name, source, opt)
+        if complaint:
+            raise UserError(f'{complaint}.')
+
+
+def _too_small(name: str, source: ImageSource, opt: dict) -> str | None:
+    """Which LR photo of a validation set NIQE could not judge, hours later; the sizes tell."""
+    borders = [metric.get('crop_border', 0) for metric in ((opt.get('val') or {}).get('metrics') or {}).values()
+               if metric.get('type') == 'calculate_niqe']
+    restores = opt['model_type'] != 'DegradationGANModel' and name != 'train' and source.option.endswith('lq')
+    for i in range(len(source)) if borders and restores else ():
+        with suppress(*_UNREADABLE):
+            complaint = too_small_for_niqe(*(side * opt['scale'] for side in _header(source, i)[0]), max(borders))
+            if complaint:
+                return f"{source.option}: '{source.path(i)}': {complaint}"
+    return None
 
 
 def _open(name: str, options: dict, key: str, meta: str | None = None) -> ImageSource:
@@ -75,17 +92,17 @@ def _open(name: str, options: dict, key: str, meta: str | None = None) -> ImageS
 # --- the report ---------------------------------------------------------------------------------------------------
 
 
-def describe_data(name: str, options: dict, say: Callable[[str], None], problem: Callable[[str], None]) -> None:
+def describe_data(name: str, opt: dict, say: Callable[[str], None], problem: Callable[[str], None]) -> None:
     """Describe one data set: roles, counts, sizes, modes, first names, the first damaged image, and pairs.
 
     Args:
         name: its key under ``datasets``.
-        options: its options, ``scale`` and ``phase`` included.
+        opt: complete options.
         say: takes a line of the report.
         problem: takes a sentence about what would go wrong.
     """
+    options, sources = opt['datasets'][name], {}
     say(f'datasets.{name}: {options["name"]} ({options["type"]})')
-    sources = {}
     for key, what in (_UNPAIRED if options['type'] == 'UnpairedImageDataset' else _WHAT).items():
         if options.get(key):
             meta = options.get(key.replace('dataroot', 'meta_info')) or options.get('meta_info_file')
@@ -95,6 +112,9 @@ def describe_data(name: str, options: dict, say: Callable[[str], None], problem:
                 problem(str(error))
             else:
                 _describe_role(what, sources[key], say, problem)
+                complaint = _too_small(name, sources[key], opt)
+                if complaint:
+                    problem(complaint)
     if len(sources) == 2 and options['phase'] != 'train' and options['type'] == 'PairedImageDataset':
         _describe_pairs(name, options, sources, say, problem)
 

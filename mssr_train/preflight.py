@@ -66,8 +66,8 @@ class _Report:
         devices = f'on {number} x {names}, {opt.get("world_size", 1)} processes' if number else 'on the CPU'
         self.say(f'{opt["name"]}: {opt["model_type"]}, scale {opt.get("scale", "none")}, {devices}')
         self.say('\nData')
-        for name, options in opt['datasets'].items():
-            describe_data(name, options, self.say, self.problem)
+        for name in opt['datasets']:
+            describe_data(name, opt, self.say, self.problem)
         self.say('\nCheckpoints')
         self.checkpoints()
         self.say('\nNetworks' + (' and one iteration' if opt['is_train'] else ''))

@@ -186,6 +186,8 @@ STAGE_2 = {
     'strength, noise, JPEG, 8 bits': {'train.lq_strength': [0, 0.7], 'train.lq_noise': [0.2, 1], 'train.lq_round': True,
                                       'train.lq_jpeg': [50, 90], 'datasets.train.batch_size_per_gpu': 4},
     'matched noise, median JPEG': {'train.lq_strength': [0, 1], 'train.lq_noise': 'auto', 'train.lq_jpeg': 'median'},
+    'consistency and distances, EMA': {'train.consistency_opt': L1, 'train.ema_decay': 0.9,
+                                       'train.distance_opt': {'type': 'PairwiseDistanceLoss'}},
     'two parts, EMA': {'train.accumulate': 2, 'train.ema_decay': 0.9, 'datasets.train.batch_size_per_gpu': 4},
 }
 

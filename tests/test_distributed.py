@@ -61,7 +61,8 @@ def run(*args, kept=None, **kwargs):
     return ready_python.run(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
 
 
-@pytest.mark.parametrize('case', ['stage1', 'relativistic', 'stage2', 'stage2 in parts', 'stage2 with D'])
+@pytest.mark.parametrize('case', ['stage1', 'relativistic', 'stage2', 'stage2 in parts', 'stage2 with D',
+                                  'stage2 adapting'])
 def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, world, case):
     """Gradients agree within 1e-5 of the network's largest, in fp32; metrics of the shared validation too.
 
@@ -71,6 +72,8 @@ def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path, worl
     opt = options(world, stage, total=3, datasets__train__batch_size_per_gpu=4, val__val_freq=2)
     if stage == 'stage2':
         opt['train'] |= {'pixel_opt': MSE, 'collab_opt': MSE, 'adapt_opt': MSE}
+        if case.endswith('adapting'):  # weights stay where they are, and with them their averages: at no distance
+            opt['train'] |= {'consistency_opt': MSE, 'distance_opt': {'type': 'PairwiseDistanceLoss'}}
         if case.endswith('D'):
             opt['train'] |= {'gan_opt': GAN, 'optim_d': opt['train']['optim_g']}
             opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}

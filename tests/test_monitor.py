@@ -344,6 +344,8 @@ def test_a_damaged_record_of_the_best_is_no_obstacle(tmp_path):
 def test_shares_of_the_loss():
     shares = loss_shares({'l_sup_1': 3.0, 'l_sup_2': 1.0, 'l_collab_1': 0.5, 'l_adapt_2': 0.5, 'psnr': 9})
     assert shares == {'sup': 0.8, 'collab': 0.1, 'adapt': 0.1}
+    assert loss_shares({'l_sup_1': 1.0, 'l_consistency_1': 1.0, 'l_distance_1': 2.0}) == {
+        'sup': 0.25, 'consistency': 0.25, 'distance': 0.5}
     assert loss_shares({}) == {} and loss_shares({'l_sup_1': 0.0}) == {}
 
 

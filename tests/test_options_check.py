@@ -453,6 +453,22 @@ def test_a_set_without_ground_truth_cannot_be_compared(tmp_path):
     check_options(opt)
 
 
+@pytest.mark.parametrize('decay, options, parts', [
+    (0, {}, ['train.distance_opt: needs train.ema_decay above 0', 'averaged weights']),
+    (0.9, {'type': 'L1Loss'}, ['distance_opt.type: L1Loss does not compare distances', 'PairwiseDistanceLoss']),
+    (0.9, {'patch': 65}, ['distance_opt.patch: 65 is more than datasets.train.gt_size, 64']),
+    (0.9, {'patch': 64}, []),
+    (0.9, {'net': 'vgg', 'weights': 'vgg.pth'}, []),
+])
+def test_distances_to_averaged_weights(tmp_path, decay, options, parts):
+    opt = stage_2()
+    opt['train'] |= {'ema_decay': decay, 'distance_opt': {'type': 'PairwiseDistanceLoss', **options}}
+    if not parts:
+        return check_options(opt)
+    message = error_of(tmp_path, opt)
+    assert len(message.splitlines()) == 1 and all(part in message for part in parts)
+
+
 def test_the_check_leaves_logger_random_state_and_options_alone():
     import torch
     from basicsr.utils.logger import initialized_logger

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from resume_tools import (
+    L1,
     STAGES,
     Kill,
     assert_same_end,
@@ -79,6 +80,20 @@ def test_a_validation_that_was_due_at_the_checkpoint_is_made_up_for(monkeypatch,
     assert log_lines(one)['validations'] == log_lines(other)['validations']
     assert len(log_lines(one)['validations']) == 4
     assert load(one / 'training_states' / '12.state')['best_metric_results']['pairs']['psnr']['iter'] > 0
+
+
+def test_averaged_weights_that_are_learned_from_come_back(monkeypatch, tmp_path, world):
+    """Distances are those to them; all other terms of adaptation are on, too."""
+    opt = options(world, 'stage2', total=6, train__consistency_opt=L1,
+                  train__distance_opt={'type': 'PairwiseDistanceLoss'}, val__val_freq=6)
+    assert train(monkeypatch, tmp_path / 'a', opt) == 0
+    with monkeypatch.context() as patched, pytest.raises(Kill):
+        kill_at(patched, type_of('stage2'), 5)
+        train(patched, tmp_path / 'b', opt)
+    assert train(monkeypatch, tmp_path / 'b', opt, '--auto_resume') == 0
+    one, other = experiment(tmp_path / 'a'), experiment(tmp_path / 'b')
+    assert_same_end(one, other, 6)
+    assert log_lines(one)[6] == log_lines(other)[6] and 'l_distance_2' in log_lines(one)[6]
 
 
 @pytest.mark.parametrize('stage', STAGES)
