@@ -20,10 +20,11 @@ def added(base: Weights, share: float, one: Weights, other: Weights) -> Weights:
 
 
 def make_restorer(start: Start, F: Weights, B: Weights | None, share: float, setting: float) -> Restorer:
-    """Both ends of the knob: F, and the start of perception C with a share of what the degradation taught.
+    """Both ends of the knob: the starts, each with a share of what the degradation taught.
 
-    That is ``C + share (F - S)`` beside a start of fidelity S, ``C + share (F - B)`` for a start of perception alone,
-    and ``F + share (F - S)``, a step further on the way of learning, for a start of fidelity alone.
+    These are ``S + share (F - S)`` and ``C + share (F - S)`` of two starts. All that was learned, F itself, sharpens
+    more than it restores: on pairs it has less PSNR than S. For a start of perception alone they are F and
+    ``C + share (F - B)``; for one of fidelity alone ``S + share (F - S)`` and as far beyond F, ``F + share (F - S)``.
 
     Args:
         start: the start.
@@ -33,5 +34,6 @@ def make_restorer(start: Start, F: Weights, B: Weights | None, share: float, set
         setting: where the knob stands.
     """
     S, C = start.fidelity, start.perception
+    fidelity = F if S is None else added(S, share, F, S)
     perception = added(F if C is None else C, share, F, B if S is None else S)
-    return Restorer(start.options, start.scale, F, perception, setting, start.origins)
+    return Restorer(start.options, start.scale, fidelity, perception, setting, start.origins)

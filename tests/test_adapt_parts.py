@@ -150,9 +150,9 @@ def simple(value):
 
 
 @pytest.mark.parametrize('fidelity, perception, B, ends', [
-    (1, 10, None, (5, 10 + 0.5 * 4)),  # F - S = 4
+    (1, 10, None, (1 + 0.5 * 4, 10 + 0.5 * 4)),  # F - S = 4
     (None, 10, 2, (5, 10 + 0.5 * 3)),  # F - B = 3
-    (1, None, None, (5, 5 + 0.5 * 4)),
+    (1, None, None, (1 + 0.5 * 4, 5 + 0.5 * 4)),
 ])
 def test_what_was_learned_is_added_to_both_ends(fidelity, perception, B, ends):
     start = Start(TINY_RRDB, 4, *(None if value is None else simple(value) for value in (fidelity, perception)))
