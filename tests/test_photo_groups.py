@@ -1,13 +1,21 @@
 """Groups of photos that are degraded alike: found, listed, told apart again."""
 
 import json
+from copy import deepcopy
 
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
+from basicsr.models import build_model
+from step_tools import batch, step, write_generators
 from test_diagnose import degraded
 
+import mssr_model
+from data_tools import options as data_options
+from data_tools import write_photo
+from model_options import stage2_options
 from mssr_command import diagnose
 from mssr_compat.errors import UserError
 from mssr_data.image_source import ImageSource
@@ -18,6 +26,10 @@ from mssr_diagnose.noise import Noise
 from mssr_diagnose.photo import Measured
 from mssr_options.check import check_options
 from mssr_options.reader import read_options
+from mssr_train.data_sets import check_data, describe_groups
+from option_tools import stage_2 as options_of_stage_2
+
+assert mssr_model  # registers
 
 
 def photo(blur=1.0, noise=5.0, quality=None, floor=0.5):
@@ -130,3 +142,97 @@ def test_one_group_leaves_nothing_of_two(folder, tmp_path):
     assert diagnose.main([str(folder / 'a'), '--out', str(out)]) == 0
     assert (out / 'mssr.yml').is_file()
     assert not [*out.glob('groups*/*'), *out.glob('groups.json'), *out.glob('mssr_*.yml')]
+
+
+# --- stage 2: a generator gets the JPEG and the noise of its own photos ---------------------------------------------
+
+
+def through_jpeg(image, quality):
+    return cv2.imdecode(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+
+
+@pytest.fixture
+def stage_2(tmp_path):
+    """Options with two generators that noise has been learned by, and photos of two cameras: JPEG, and noise."""
+    for k in range(6):
+        cv2.imwrite(str(tmp_path / f'{k}.png'), through_jpeg(degraded(k, noise=1), 50 + k) if k < 3
+                    else degraded(k, noise=30))
+        write_photo(tmp_path / f'gt/{k}.png', degraded(10 + k))
+    for number, names in ((1, '012'), (2, '345')):
+        (tmp_path / f'{number}.txt').write_text(''.join(f'{name}.png (192,192,3)\n' for name in names))
+    (tmp_path / 'lq').mkdir()
+    for k in range(6):
+        (tmp_path / f'{k}.png').rename(tmp_path / f'lq/{k}.png')
+    opt = stage2_options(degradations=write_generators(tmp_path), lq_jpeg='auto')
+    opt['datasets'] = {'train': data_options(tmp_path)}
+    return opt
+
+
+def test_each_generator_has_its_own_jpeg(stage_2, tmp_path):
+    common = build_model(deepcopy(stage_2))
+    assert [G.jpeg.qualities for G in common.degradations] == [[50, 51, 52]] * 2
+    assert common.degradations[0].jpeg is common.degradations[1].jpeg  # read once
+    for k in range(2):
+        stage_2['degradations'][k]['meta_info_lq'] = str(tmp_path / f'{k + 1}.txt')
+    model = build_model(deepcopy(stage_2))
+    assert [G.jpeg and G.jpeg.qualities for G in model.degradations] == [[50, 51, 52], None]
+    step(model, 1, batch(1))
+    assert np.isfinite(model.get_current_log()['l_sup_2'])
+    stage_2['degradations'][0].pop('meta_info_lq')
+    stage_2['train']['lq_jpeg'] = 'median'
+    model = build_model(stage_2)
+    assert [G.jpeg and G.jpeg.qualities for G in model.degradations] == [[51], None]  # without: all
+
+
+def test_each_generator_has_the_noise_of_its_own_photos(stage_2, tmp_path):
+    stage_2['train'] |= {'lq_jpeg': None, 'lq_noise': 'auto'}
+    stage_2['degradations'][1]['checkpoint'] = stage_2['degradations'][0]['checkpoint']  # they differ by photos alone
+    for k in range(2):
+        stage_2['degradations'][k]['meta_info_lq'] = str(tmp_path / f'{k + 1}.txt')
+    weights = torch.load(stage_2['degradations'][0]['checkpoint'])
+    weights['params'] = {name: 40 * value if name.startswith('noises') else value
+                         for name, value in weights['params'].items()}
+    torch.save(weights, stage_2['degradations'][0]['checkpoint'])
+    quiet, noisy = (G.noise for G in build_model(stage_2).degradations)
+    assert np.mean(quiet) < np.mean(noisy) - 0.1
+
+
+@pytest.mark.parametrize('root, listed, sentence', (
+    ('lq', '9.png', r"degradations\[1\].meta_info_lq: .* is out of date: '9.png'"), ('lq', '', 'is empty'),
+    (None, '0.png', 'of datasets.train.dataroot_lq, which is missing')))
+def test_a_list_of_other_photos_is_a_sentence(stage_2, tmp_path, root, listed, sentence):
+    (tmp_path / '2.txt').write_text(listed)
+    stage_2['degradations'][1]['meta_info_lq'] = str(tmp_path / '2.txt')
+    if root is None:
+        stage_2['datasets']['train'].pop('dataroot_lq')
+        stage_2['datasets']['train']['type'] = 'CleanImageDataset'
+    with pytest.raises(UserError, match=sentence):
+        check_data(stage_2)
+    problems = []
+    describe_groups(stage_2, print, problems.append)
+    assert len(problems) == 1 and 'degradations[1].meta_info_lq' in problems[0]
+
+
+def test_a_report_says_how_many_photos_are_whose(stage_2, tmp_path):
+    stage_2['degradations'][1]['meta_info_lq'] = str(tmp_path / '2.txt')
+    check_data(stage_2)
+    lines = []
+    describe_groups(stage_2, lines.append, pytest.fail)
+    assert lines == ['degradations[1].meta_info_lq: 3 of the real LR photos']
+
+
+def test_groups_belong_to_the_model_that_reads_them():
+    opt = options_of_stage_2()
+    opt['degradations'][1]['meta_info_lq'] = 'group_2.txt'
+    check_options(opt)
+    opt['degradations'][1]['meta_info_lq'] = 3
+    with pytest.raises(UserError, match='meta_info_lq: must be'):
+        check_options(opt)
+    opt['degradations'][1]['meta_info_lq'] = 'group_2.txt'
+    opt['network_g']['branches'][0]['meta_info_lq'] = 'group_2.txt'
+    with pytest.raises(UserError, match=r'branches\[0\].meta_info_lq: no such option'):
+        check_options(opt)
+    opt = {**options_of_stage_2(), 'model_type': 'LearnedDegradationSRModel'}
+    opt['degradations'][1]['meta_info_lq'] = 'group_2.txt'
+    with pytest.raises(UserError, match=r'degradations\[1\].meta_info_lq: no such option'):
+        check_options(opt)
