@@ -4,10 +4,14 @@
     mssr upscale -c net_g.pth -i 'photos/**/*.jpg' --format png --precision fp16 --self-ensemble
     mssr upscale -c RealESRGAN_x4plus.pth -i photo.png -o large.png
     mssr upscale -c restorer.safetensors -i photos -o restored --perception 0.5
+    mssr upscale -c net_g.pth --groups diagnosis/groups.json -i photos -o results
     torchrun --nproc_per_node=8 --no-python mssr upscale -c net_g.pth -i photos -o results --skip-existing
 
 Results are written whole: after an interruption, --skip-existing does what is left. Processes of torchrun share the
 photos of a folder, and write the same files as one.
+
+--groups is for an ensemble whose branch k was trained for group k of the photos (mssr diagnose): each photo is measured
+and upscaled by its group's branch alone, or by the mean of all branches where it cannot be measured.
 
 Exit code: 0 if all went well, 1 if some photos could not be upscaled (they are listed), 2 after a mistaken call, 130
 after Ctrl-C.
@@ -18,8 +22,12 @@ import sys
 
 import mssr_inference  # noqa: F401  (shims, and networks register)
 from mssr_compat.commands import command_parser, door
-from mssr_compat.distributed import gathered, join_others, together, world
+from mssr_compat.distributed import gathered, join_others, together, total, world
+from mssr_compat.errors import UserError
+from mssr_diagnose.groups import PhotoGroups
+from mssr_diagnose.photo import SMALLEST
 from mssr_inference.command_line import own_device, whole
+from mssr_inference.grouped_upscaler import GroupedUpscaler
 from mssr_inference.networks import load_upscaler
 from mssr_inference.upscale_files import Job, largest_result, list_jobs, upscale_all
 from mssr_inference.upscaler import PRECISIONS, Tiling, Upscaler
@@ -32,6 +40,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('-o', '--output', default='results', help='folder, or file for one photo (default: results)')
     parser.add_argument('--opt', help='option file with network_g, for a checkpoint that does not carry its options')
     parser.add_argument('--branch', type=whole(1), help='one branch of the ensemble alone, from 1')
+    parser.add_argument('--groups', metavar='FILE', help='groups.json of mssr diagnose: each photo by the branch of '
+                        'its group alone')
     parser.add_argument('--self-ensemble', action='store_true', help='mean over flips and quarter turns: 8 x the work')
     parser.add_argument('--perception', type=float, metavar='P', help="a restorer's knob, from 0 (fewest errors) to 1 "
                         '(sharpest; default: what mssr adapt chose)')
@@ -65,6 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
     memory = None if args.max_memory is None else int(args.max_memory * 2**30)
     failures = upscale_all(upscaler, todo, Tiling(args.tile, args.overlap, memory), min(args.quality, 100), rank == 0)
     failures = sorted(sum(gathered(failures), []))
+    unknown = int(total([upscaler.num_unknown])[0]) if args.groups else 0
+    if unknown and rank == 0:
+        print(f'{unknown} of {len(jobs)} photos could not be measured (smaller than {SMALLEST} pixels, or neither blur '
+              'nor noise to be told): the mean of all branches was taken.')
     if failures and rank == 0:
         print(f'{len(failures)} of {len(jobs)} photos could not be upscaled:', file=sys.stderr)
         for path, why in failures:
@@ -72,8 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def prepare(args: argparse.Namespace) -> tuple[list[Job], Upscaler]:
-    """The photos, and the network that upscales them."""
+def prepare(args: argparse.Namespace) -> tuple[list[Job], Upscaler | GroupedUpscaler]:
+    """The photos, and what upscales them."""
+    if args.groups and args.branch is not None:
+        raise UserError('--branch takes one branch for all photos, and --groups that of each photo: give one of them.')
+    groups = PhotoGroups.load(args.groups) if args.groups else None
     jobs = list_jobs(args.input, args.output, args.format, args.suffix)
     loaded = load_upscaler(args.checkpoint, args.opt, args.branch, perception=args.perception)
-    return jobs, Upscaler(loaded, own_device(args.device), args.precision, args.self_ensemble, args.color_lock)
+    upscaler = Upscaler(loaded, own_device(args.device), args.precision, args.self_ensemble, args.color_lock)
+    return jobs, GroupedUpscaler(upscaler, len(groups), groups.group_of_pixels) if groups else upscaler

@@ -12,7 +12,7 @@ from scipy.special import entr, logsumexp
 from mssr_compat.errors import UserError
 from mssr_compat.files import plain, write_whole
 from mssr_diagnose.blur import PHOTOGRAPHS, Sharpness
-from mssr_diagnose.photo import Measured
+from mssr_diagnose.photo import SMALLEST, Measured, measure_photo
 
 FIGURES = ('blur', 'noise', 'jpeg')  # what photos are grouped by; see :attr:`PhotoGroups.centres`
 VERSION = 1  # of the file
@@ -48,6 +48,12 @@ class PhotoGroups:
         if photo.blur is None and photo.noise.level is None:
             return None
         return int(self.labels([photo])[0])
+
+    def group_of_pixels(self, pixels: np.ndarray) -> int | None:
+        """As :meth:`group_of`, of a photo (H, W, 3) RGB uint8; None also where it is smaller than 64 pixels a side."""
+        if min(pixels.shape[:2]) < SMALLEST:
+            return None
+        return self.group_of(measure_photo(pixels, sharp=self.sharp))
 
     def labels(self, photos: list[Measured]) -> np.ndarray:
         """The likeliest group of each photo, (N,), from what can be told of it."""
