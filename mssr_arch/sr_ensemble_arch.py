@@ -121,6 +121,15 @@ class SREnsemble(nn.Module):
                             'but an SR network must enlarge height and width by one integer factor.')
         return output[..., : height * scale, : width * scale].clamp(0, 1).to(lq.dtype), feature
 
+    def alone(self, k: int) -> 'SREnsemble':
+        """Branch ``k`` (from 0) as an ensemble of one, which shares its weights."""
+        one = SREnsemble.__new__(SREnsemble)
+        nn.Module.__init__(one)
+        one.branches = nn.ModuleList([self.branches[k]])
+        one.multiples, one.branch_names = self.multiples[k:k + 1], self.branch_names[k:k + 1]
+        one.training = self.training
+        return one
+
 
 def _with_trunk_feature(where: str, branch: nn.Module, lq: Tensor) -> tuple[Tensor, Tensor]:
     """A network's output and its trunk feature, read from the layers that make it while the network runs."""

@@ -4,7 +4,8 @@
     mssr diagnose PHOTOS --clean CLEAN --scale 4 --out diagnosis
 
 It writes diagnosis.html, measurements.json, and option files with what was found: for stage 1, Real-ESRGAN,
-traiNNer-redux and neosr.
+traiNNer-redux and neosr. Photos of several groups, such as cameras, get a training of stage 1 each (mssr_1.yml, ...),
+the lists that it reads (groups/group_1.txt, ...), and groups.json, by which mssr upscale --groups tells them apart.
 
 Exit code: 0, or 2 after a mistaken call.
 """

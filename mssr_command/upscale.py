@@ -4,10 +4,14 @@
     mssr upscale -c net_g.pth -i 'photos/**/*.jpg' --format png --precision fp16 --self-ensemble
     mssr upscale -c RealESRGAN_x4plus.pth -i photo.png -o large.png
     mssr upscale -c restorer.safetensors -i photos -o restored --perception 0.5
+    mssr upscale -c net_g.pth --groups diagnosis/groups.json -i photos -o results
     torchrun --nproc_per_node=8 --no-python mssr upscale -c net_g.pth -i photos -o results --skip-existing
 
 Results are written whole: after an interruption, --skip-existing does what is left. Processes of torchrun share the
 photos of a folder, and write the same files as one.
+
+--groups is for an ensemble whose branch k was trained for group k of the photos (mssr diagnose): each photo is measured
+and upscaled by its group's branch alone, or by the mean of all branches where it cannot be measured.
 
 Exit code: 0 if all went well, 1 if some photos could not be upscaled (they are listed), 2 after a mistaken call, 130
 after Ctrl-C.
@@ -25,6 +29,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('-o', '--output', default='results', help='folder, or file for one photo (default: results)')
     parser.add_argument('--opt', help='option file with network_g, for a checkpoint that does not carry its options')
     parser.add_argument('--branch', type=whole(1), help='one branch of the ensemble alone, from 1')
+    parser.add_argument('--groups', metavar='FILE', help='groups.json of mssr diagnose: each photo by the branch of '
+                        'its group alone')
     parser.add_argument('--self-ensemble', action='store_true', help='mean over flips and quarter turns: 8 x the work')
     parser.add_argument('--perception', type=float, metavar='P', help="a restorer's knob, from 0 (fewest errors) to 1 "
                         '(sharpest; default: what mssr adapt chose)')

@@ -37,7 +37,7 @@ class ImageSource:
     def __init__(self, root: str, option: str, io_backend: dict, meta_info: str | None = None, meta_option: str = '',
                  cache: bool = False):
         self.root = osp.expanduser(str(root))
-        self.option = option
+        self.option, self.meta_option = option, meta_option
         self.backend_options = dict(io_backend)
         self.backend = self.backend_options.pop('type', 'disk')
         self._client: tuple[int, FileClient] | None = None

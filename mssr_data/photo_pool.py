@@ -10,7 +10,7 @@ from mssr_data.image_source import ImageSource
 
 
 def read_photos(options: dict, role: str, count: int, side: int, smallest: int = 1, multiple: int = 1,
-                option: str | None = None) -> list[Tensor]:
+                option: str | None = None, meta_option: str | None = None) -> list[Tensor]:
     """Photos spread evenly over a training set, cut to their middle.
 
     Args:
@@ -22,6 +22,7 @@ def read_photos(options: dict, role: str, count: int, side: int, smallest: int =
         smallest: photos with less on a side are left out, as are those that cannot be decoded.
         multiple: height and width are cut to multiples of it.
         option: what messages call the folder; None: its YAML key.
+        meta_option: what they call the list; None: likewise.
 
     Returns:
         (3, H, W) RGB in [0, 1], 8-bit values.
@@ -33,7 +34,7 @@ def read_photos(options: dict, role: str, count: int, side: int, smallest: int =
     if not options.get(f'dataroot_{role}'):
         raise UserError(f'{option} is missing: the photos to measure on')
     source = ImageSource(options[f'dataroot_{role}'], option, options.get('io_backend') or {'type': 'disk'},
-                         options.get(f'meta_info_{role}'), f'datasets.train.meta_info_{role}')
+                         options.get(f'meta_info_{role}'), meta_option or f'datasets.train.meta_info_{role}')
     photos = []
     for index in np.unique(np.linspace(0, len(source) - 1, count).round().astype(int)):
         try:

@@ -23,6 +23,7 @@ from mssr_compat.provenance import note_start
 from mssr_degradation.blending import at_strength
 from mssr_metric.photo_sets import as_8bit
 
+NOT_KEYWORDS = ('checkpoint', 'meta_info_lq')  # of a generator in a list
 UNSAID_SCALE = 4  # of a generator that does not downsample (DSGAN), in a file that names none
 
 
@@ -169,7 +170,7 @@ class LearnedDegradation(nn.Module):
         """
         if self.options is None or Path(path).suffix != '.safetensors':
             raise UserError(f'{path}: a degradation is saved with the options of its generator, as .safetensors.')
-        network = {name: value for name, value in self.options.items() if name != 'checkpoint'}
+        network = {name: value for name, value in self.options.items() if name not in NOT_KEYWORDS}
         said = {'network': network, 'scale': self.scale, 'strength': self.strength, 'noise': self.noise,
                 'jpeg_qualities': self.jpeg and self.jpeg.qualities, 'eight_bit': self.eight_bit}
         metadata = {name: json.dumps(plain(value)) for name, value in said.items() if value is not None}
@@ -216,7 +217,7 @@ def frozen_generators(opt: dict) -> list[nn.Module]:
 
 def _build(options: dict, source: str | Path, state: dict[str, Tensor] | None = None) -> DegradationNetwork:
     """A generator with fresh weights; ``source`` is what messages blame, and ``state`` what it holds."""
-    keywords = {key: value for key, value in options.items() if key != 'checkpoint'}
+    keywords = {key: value for key, value in options.items() if key not in NOT_KEYWORDS}
     name = keywords.pop('type')
     arch = ARCH_REGISTRY.get(name) if name in ARCH_REGISTRY else None
     if not (inspect.isclass(arch) and issubclass(arch, DegradationNetwork)):

@@ -21,7 +21,8 @@ QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the photos' noise levels; beyond are
 TELLING = 1.25  # times as much, at least, has to be measured with all of the noise as without
 
 
-def build_coding(wanted: str | list[int] | None, train_set: dict, device: torch.device) -> JPEGCoding | None:
+def build_coding(wanted: str | list[int] | None, train_set: dict, device: torch.device,
+                 meta_option: str | None = None) -> JPEGCoding | None:
     """What ``train.lq_jpeg`` asks for, or None: nothing, or the real LR photos have no traces of JPEG.
 
     Args:
@@ -29,6 +30,7 @@ def build_coding(wanted: str | list[int] | None, train_set: dict, device: torch.
             median; a list of the lowest and the highest quality.
         train_set: the section ``datasets.train``.
         device: of the trained networks.
+        meta_option: YAML key of ``train_set``'s list of LR photos, for messages; None: that of ``datasets.train``.
 
     Raises:
         UserError: the real LR photos are not there.
@@ -38,18 +40,19 @@ def build_coding(wanted: str | list[int] | None, train_set: dict, device: torch.
     if isinstance(wanted, list):
         qualities = list(range(min(wanted), max(wanted) + 1))
     else:
-        qualities = real_qualities(train_set)
+        qualities = real_qualities(train_set, meta_option)
         if wanted == 'median':
             qualities = qualities[len(qualities) // 2:][:1]
     return JPEGCoding(qualities).to(device) if qualities else None
 
 
-def real_qualities(train_set: dict) -> list[int]:
+def real_qualities(train_set: dict, meta_option: str | None = None) -> list[int]:
     """The JPEG qualities of the real LR photos in order; none where fewer than half of the photos have traces."""
-    photos = read_photos(train_set, 'lq', JPEG_PHOTOS, JPEG_SIDE)
+    photos = read_photos(train_set, 'lq', JPEG_PHOTOS, JPEG_SIDE, meta_option=meta_option)
     found = [jpeg_quality(as_pixels(photo)) for photo in photos]
     qualities = sorted(quality for quality in found if quality is not None)
-    traces = f'{len(qualities)} of {len(photos)} real LR photos have traces of JPEG'
+    of = f'{meta_option}: ' if meta_option else ''
+    traces = f'{of}{len(qualities)} of {len(photos)} real LR photos have traces of JPEG'
     if 2 * len(qualities) < len(photos):
         get_root_logger().info(f'{traces}: generated LR is not compressed.')
         return []
@@ -65,9 +68,9 @@ def read_hr(options: dict, scale: int, option: str | None = None) -> Photos:
     return read_photos(options, 'gt', NOISE_PHOTOS, NOISE_SIDE * scale, SMALLEST * scale, scale, option)
 
 
-def read_real(options: dict, option: str | None = None) -> Photos:
+def read_real(options: dict, option: str | None = None, meta_option: str | None = None) -> Photos:
     """Real LR photos likewise, of ``dataroot_lq``."""
-    return read_photos(options, 'lq', NOISE_PHOTOS, NOISE_SIDE, SMALLEST, option=option)
+    return read_photos(options, 'lq', NOISE_PHOTOS, NOISE_SIDE, SMALLEST, option=option, meta_option=meta_option)
 
 
 @torch.no_grad()

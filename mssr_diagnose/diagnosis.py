@@ -38,6 +38,7 @@ FIGURES: tuple[tuple[str, str, Callable[[Measured], float | None]], ...] = (
     ('Red of the light', 'octaves of green', lambda photo: photo.cast[0]),
     ('Blue of the light', 'octaves of green', lambda photo: photo.cast[1]),
 )
+GROUPS, LISTS = 'groups.json', 'groups/group_{}.txt'  # what each group is, and lists of their photos
 CHARTS = ('Blur', 'Noise', 'JPEG', 'Grain')
 _BINS = 10
 _SHOWN = 3  # photos of the best and of the worst
@@ -57,8 +58,15 @@ def diagnose(root: str, clean: str | None, scale: int, out: Path) -> list[tuple[
     source = open_folder(root, 'PHOTOS')
     sharp = sharpness_of(open_folder(clean, '--clean'), scale) if clean else PHOTOGRAPHS
     photos, left_out = measure_folder(source, sharp)
-    groups = group_photos(photos)
-    files = option_files(photos, scale, root, clean)
+    found, groups = group_photos(photos, sharp)
+    members = [[photo for photo, own in zip(photos, groups, strict=True) if own == k] for k in range(len(found))]
+    listed = {str(out / LISTS.format(number)): group for number, group in enumerate(members, start=1)}
+    files = option_files(photos, scale, root, clean, listed if len(found) > 1 else None)
+    _remove_former(out)
+    if len(found) > 1:
+        found.save(out / GROUPS)
+        for path, group in listed.items():
+            write_whole(path, meta_info(group))
     for name, text in files.items():
         write_whole(out / name, text)
     measurements = [{**plain(asdict(photo), finite=True), 'group': int(group)}
@@ -71,8 +79,19 @@ def diagnose(root: str, clean: str | None, scale: int, out: Path) -> list[tuple[
         charts_of=[(title, histogram([value(photo) for photo in photos], unit))
                    for title, unit, value in FIGURES if title in CHARTS],
         best=_crops(source, ranked[:_SHOWN]), worst=_crops(source, ranked[:-_SHOWN - 1:-1]),
-        groups=_group_rows(photos, groups), files=files, notes=degradation_options(photos, scale)[2]))
+        groups=_group_rows(members), files=files, notes=degradation_options(photos, scale)[2]))
     return left_out
+
+
+def meta_info(photos: list[Measured]) -> str:
+    """A list of photos as ``datasets.train.meta_info_lq`` takes it: a line ``NAME (height,width,channels)`` each."""
+    return ''.join(f'{photo.name} ({photo.size[0]},{photo.size[1]},3)\n' for photo in photos)
+
+
+def _remove_former(out: Path) -> None:
+    """What another number of groups left in the folder, which would be taken for this one's."""
+    for path in (out / GROUPS, out / 'mssr.yml', *out.glob('mssr_[0-9].yml'), *out.glob(LISTS.format('[0-9]'))):
+        path.unlink(missing_ok=True)
 
 
 def histogram(values: list[float | None], unit: str) -> str:
@@ -91,12 +110,11 @@ def _row(title: str, unit: str, value: Callable, photos: list[Measured]) -> tupl
     return title, *map(number, quantiles), unit, f'{len(told)} of {len(photos)}'
 
 
-def _group_rows(photos: list[Measured], groups: np.ndarray) -> list[tuple[str, ...]]:
+def _group_rows(groups: list[list[Measured]]) -> list[tuple[str, ...]]:
     rows = []
-    for group in range(groups.max() + 1):
-        members = [photo for photo, own in zip(photos, groups, strict=True) if own == group]
+    for k, members in enumerate(groups, start=1):
         shown = [_row(title, unit, value, members)[2] for title, unit, value in FIGURES if title in CHARTS[:3]]
-        rows.append((f'{group + 1}', str(len(members)), *shown, ', '.join(photo.name for photo in members[:3])))
+        rows.append((f'{k}', str(len(members)), *shown, ', '.join(photo.name for photo in members[:3])))
     return rows
 
 

@@ -24,14 +24,16 @@ _LR_CROP = 40  # pixels
 _GROWS = 0.5  # share of the variance that grows with brightness, from which noise counts as Poisson's
 
 
-def option_files(photos: list[Measured], scale: int, root: str, clean: str | None = None) -> dict[str, str]:
-    """Names and texts of the files: a training of stage 1, and for other trainers the parts about degradations, to put
-    in place of the same keys.
+def option_files(photos: list[Measured], scale: int, root: str, clean: str | None = None,
+                 groups: dict[str, list[Measured]] | None = None) -> dict[str, str]:
+    """Names and texts of the files: a training of stage 1, or one for each group of several, and for other trainers the
+    parts about degradations of all photos, to put in place of the same keys.
 
     Args:
         photos: what was measured.
         scale: HR size over LR size.
         root, clean: folders of the photos, and of clean ones, where there are any.
+        groups: photos by the file that lists them, where there are several groups.
     """
     values, dataset, notes = degradation_options(photos, scale)
     head = '\n'.join(f'# {note}' for note in [
@@ -40,8 +42,10 @@ def option_files(photos: list[Measured], scale: int, root: str, clean: str | Non
     redux = {**{key: value for key, value in values.items() if key != 'second_blur_prob'}, 'blur_prob': 1.0,
              'blur_prob2': values['second_blur_prob'], 'jpeg_prob': 0.0,
              'jpeg_prob2': round(float(np.mean([photo.jpeg is not None for photo in photos])), 2)}
+    trainings = {f'mssr_{number}.yml': _stage_1(members, scale, root, clean, listed, number)
+                 for number, (listed, members) in enumerate((groups or {}).items(), start=1)}
     return {
-        'mssr.yml': _stage_1(photos, scale, root, clean),
+        **(trainings or {'mssr.yml': _stage_1(photos, scale, root, clean)}),
         'realesrgan.yml': f'{head}\n{_yaml(values)}\ndatasets:\n  train:\n{_yaml(dataset, 4)}\n',
         'trainner_redux.yml': f'{head}\nhigh_order_degradation: true\n{_yaml(redux)}\ndatasets:\n  train:\n'
                               f'{_yaml(dataset, 4)}\n',
@@ -49,8 +53,10 @@ def option_files(photos: list[Measured], scale: int, root: str, clean: str | Non
     }
 
 
-def _stage_1(photos: list[Measured], scale: int, root: str, clean: str | None) -> str:
-    """The recipe of the generator of blur and noise, with these photos, which begins at what was found."""
+def _stage_1(photos: list[Measured], scale: int, root: str, clean: str | None, listed: str | None = None,
+             number: int = 0) -> str:
+    """The recipe of the generator of blur and noise, with these photos, which begins at what was found; of those of a
+    group with its number, and the file that lists them."""
     notes: list[str] = []
     widths = _blur(photos, notes)
     levels = _range([photo.noise.level for photo in photos if photo.noise.level is not None], (0, 0), 'noise', notes)
@@ -68,9 +74,14 @@ def _stage_1(photos: list[Measured], scale: int, root: str, clean: str | None) -
     reach = math.ceil(2 * widths[1])
     if reach > REACH:
         text = text.replace('  kernel_sigma:', f'  reach: {reach}\n  kernel_sigma:')
+    if listed:
+        text = re.sub('^name: .*$', lambda found: f'{found[0]}_{number}', text, count=1, flags=re.MULTILINE)
+        text = re.sub('^( *)dataroot_lq:.*$', lambda found: f'{found[0]}\n{found[1]}meta_info_lq: {json.dumps(listed)}',
+                      text, flags=re.MULTILINE)
     if root.endswith('.lmdb'):
         text = text.replace('type: disk', 'type: lmdb')
-    notes.insert(0, f'Begins at the blur and the noise of {len(photos)} photos: 5th to 95th percentile.')
+    of = f' of group {number}' if listed else ''
+    notes.insert(0, f'Begins at the blur and the noise of {len(photos)} photos{of}: 5th to 95th percentile.')
     return '\n'.join([*(f'# {note}' for note in notes), '#', text])
 
 

@@ -31,7 +31,7 @@ def enlargement(luma: np.ndarray, width: float) -> float | None:
         inner = frequencies > 0.12
         best = np.argmax(power * inner)
         around = inner & (np.abs(frequencies - frequencies[best]) > 4 / len(rhythm))
-        if power[best] < _PEAK * np.median(power[around]):
+        if power[best] <= _PEAK * np.median(power[around]):  # also of a photo without any detail, where both are 0
             return None
         found.append(frequencies[best])
     if abs(found[0] - found[1]) > 0.01:

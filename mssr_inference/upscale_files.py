@@ -13,6 +13,7 @@ from tqdm import tqdm
 from mssr_compat.errors import UserError
 from mssr_data.decoding import CorruptImageError, to_rgb8
 from mssr_data.listing import list_folder
+from mssr_inference.grouped_upscaler import GroupedUpscaler
 from mssr_inference.memory import free_on_cpu, in_words
 from mssr_inference.picture_files import (
     DEEP_FORMATS,
@@ -100,8 +101,8 @@ def largest_result(jobs: list[Job], scale: int) -> str:
             f'takes up to {in_words(WRITING * num_bytes * scale**2)} of memory; {in_words(free_on_cpu())} are free.')
 
 
-def upscale_all(upscaler: Upscaler, jobs: list[Job], tiling: Tiling, quality: int = 95, show_progress: bool = True
-                ) -> list[tuple[Path, str]]:
+def upscale_all(upscaler: Upscaler | GroupedUpscaler, jobs: list[Job], tiling: Tiling, quality: int = 95,
+                show_progress: bool = True) -> list[tuple[Path, str]]:
     """Upscale many photos; one that fails does not stop the others.
 
     Args:
@@ -131,8 +132,9 @@ def upscale_all(upscaler: Upscaler, jobs: list[Job], tiling: Tiling, quality: in
     return failures
 
 
-def upscale_file(upscaler: Upscaler, source: str | Path, target: str | Path, format: str, tiling: Tiling = BY_MEMORY,
-                 quality: int = 95, progress: Callable[[int, int], None] = lambda done, total: None) -> Picture:
+def upscale_file(upscaler: Upscaler | GroupedUpscaler, source: str | Path, target: str | Path, format: str,
+                 tiling: Tiling = BY_MEMORY, quality: int = 95,
+                 progress: Callable[[int, int], None] = lambda done, total: None) -> Picture:
     """Upscale a photo file.
 
     Gray stays gray, 16 bits stay 16 bits in PNG and TIFF, alpha (enlarged bicubically) stays except in JPEG, and the

@@ -28,8 +28,9 @@ class MultiDegradationSRModel(AdaptationBase, PerceptionBase, SRModel):
     the term is off), ``collab_start_iter``, ``adapt_ramp`` (``linear``: t / T, or ``constant``), ``lq_jpeg``,
     ``lq_strength``, ``lq_noise``, ``lq_round`` (what becomes of generated LR: see
     :class:`mssr_degradation.LearnedDegradation`; ``lq_jpeg: auto`` and ``lq_noise: auto``: as real LR photos have it,
-    see :mod:`mssr_degradation.real_photos`), those of :class:`mssr_model.adaptation.AdaptationBase`, and those of
-    :class:`mssr_model.perception.PerceptionBase`, for all branches or for ``perceptual_branches`` (numbers from 1).
+    all of them or those that ``meta_info_lq`` of a generator lists, see :mod:`mssr_degradation.real_photos`), those of
+    :class:`mssr_model.adaptation.AdaptationBase`, and those of :class:`mssr_model.perception.PerceptionBase`, for all
+    branches or for ``perceptual_branches`` (numbers from 1).
     """
 
     monitor_class = BranchMonitor
@@ -47,13 +48,21 @@ class MultiDegradationSRModel(AdaptationBase, PerceptionBase, SRModel):
         """What ``degradations:`` lists, with the averaged weights of its files, where stage 1 kept such."""
         train_opt, train_set = self.opt['train'], (self.opt.get('datasets') or {}).get('train') or {}
         scale, noise = self.opt['scale'], train_opt.get('lq_noise')
-        found = [LearnedDegradation(net.to(self.device), scale, train_opt.get('lq_strength'), noise, self.jpeg,
+        nets = frozen_generators(self.opt)
+        lists = [options.get('meta_info_lq') for options in self.opt['degradations']]
+        # For each list that is there, None being that of the training set: the photos' section, and what messages say.
+        sets = {listed: ({**train_set, 'meta_info_lq': listed}, f'degradations[{k}].meta_info_lq') if listed else
+                (train_set, None) for k, listed in reversed([*enumerate(lists)])}
+        jpeg = {listed: build_coding(train_opt.get('lq_jpeg'), photos, self.device, key)
+                for listed, (photos, key) in sets.items()}
+        found = [LearnedDegradation(net.to(self.device), scale, train_opt.get('lq_strength'), noise, jpeg[listed],
                                     train_opt.get('lq_round', False))
-                 for net in frozen_generators(self.opt)]
+                 for net, listed in zip(nets, lists, strict=True)]
         if noise == 'auto':
-            hr, real = read_hr(train_set, scale), read_real(train_set)
-            for degradation in found:
-                degradation.noise = matched_shares(degradation, hr, real)
+            hr = read_hr(train_set, scale)
+            real = {listed: read_real(photos, meta_option=key) for listed, (photos, key) in sets.items()}
+            for degradation, listed in zip(found, lists, strict=True):
+                degradation.noise = matched_shares(degradation, hr, real[listed])
         for degradation in found:
             self.acceleration.prepare(degradation.net)
         return found
@@ -81,8 +90,7 @@ class MultiDegradationSRModel(AdaptationBase, PerceptionBase, SRModel):
 
     def init_training_settings(self):
         self.load_branches()
-        train_opt, train_set = self.opt['train'], (self.opt.get('datasets') or {}).get('train') or {}
-        self.jpeg = build_coding(train_opt.get('lq_jpeg'), train_set, self.device)
+        train_opt = self.opt['train']
         super().init_training_settings()
 
         self.build_adaptation()

@@ -87,6 +87,9 @@ class _Files:
         if fresh:
             wanted |= {('path', key): value for key, value in self.paths.items() if key.startswith('pretrain_network')}
         if self.is_train:
+            for k, options in enumerate(self.opt.get('degradations') or ()):
+                if options.get('meta_info_lq'):
+                    self.file(('degradations', k, 'meta_info_lq'), options['meta_info_lq'])
             wanted |= {('degradations', k, 'checkpoint'): options.get('checkpoint')
                        for k, options in enumerate(self.opt.get('degradations') or ())}
             wanted |= {('train', key, 'weights'): options.get('weights')

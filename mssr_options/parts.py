@@ -14,6 +14,12 @@ class Weights(Section):
     checkpoint: f.File | None = about('Weights to start from.', None)
 
 
+class Grouped(Weights):
+    """What a generator in a list of those that serve groups of photos takes beside its own keywords."""
+
+    meta_info_lq: f.File | None = about('Lists the real LR photos that it was trained on.', None)
+
+
 class Direction(Section):
     """What a metric takes beside its own keywords."""
 
@@ -21,6 +27,7 @@ class Direction(Section):
 
 
 ListedNetwork = Annotated[dict, f.ByType('listed network', extra=Weights)]
+GroupedNetwork = Annotated[dict, f.ByType('listed network', extra=Grouped)]
 Metric = Annotated[dict, f.ByType('metric', extra=Direction)]
 
 

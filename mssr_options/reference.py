@@ -15,7 +15,7 @@ from mssr_options.schema import MODELS, Options
 
 SCHEMA, DOCUMENT = Path('options/schema.json'), Path('docs/options.md')
 BEGIN, END = '<!-- begin of the generated tables -->', '<!-- end of the generated tables -->'
-_COMPONENTS = {'network': parts.Weights, 'loss': Section, 'metric': parts.Direction}
+_COMPONENTS = {'network': parts.Grouped, 'loss': Section, 'metric': parts.Direction}
 _OPTIMIZERS = {'optimizer': parts.OPTIMIZERS, 'optimizer of a generator': parts.NOISE_OPTIMIZERS}
 
 

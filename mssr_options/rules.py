@@ -10,6 +10,8 @@ from basicsr.models.sr_model import SRModel
 
 from mssr_loss.backbone import LPIPS_SMALLEST
 from mssr_options.components import find, is_own, keywords
+from mssr_options.fields import keys
+from mssr_options.parts import Grouped
 from mssr_options.quiet import quiet
 from mssr_options.reader import KeyPath, dotted
 
@@ -289,7 +291,7 @@ def _has_weights(section: dict) -> bool:
 
 def _build(kind: str, section: dict, device: str) -> Any:
     """A network or loss; on the device ``meta`` it has no storage and costs next to nothing."""
-    arguments = {key: value for key, value in section.items() if key not in ('type', 'checkpoint')}
+    arguments = {key: value for key, value in section.items() if key not in ('type', *keys(Grouped))}
     with torch.device(device):
         return find(kind, section['type'])(**arguments)
 

@@ -257,6 +257,10 @@ class DegradationGANModel(WithDiscriminator):
 class MultiDegradationSRModel(WithJudge, WithGenerators):
     """Options of stage 2: an ensemble learns from what the generators of stage 1 draw."""
 
+    degradations: Annotated[list[parts.GroupedNetwork], IN_TRAINING] = about(
+        'Trained generators: network options, each with checkpoint: FILE unless it has no weights, and, if it was '
+        'trained on a group of photos, meta_info_lq: FILE, which lists those of datasets.train.dataroot_lq that '
+        'lq_jpeg: auto or median and lq_noise: auto read for it (default: all of datasets.train).', min_length=1)
     train: Annotated[EnsembleTrain, IN_TRAINING]
     val: BranchValidation | None = None
     logger: Annotated[KeepingLogger, IN_TRAINING]

@@ -211,7 +211,8 @@ def what_was_run(experiment: Experiment) -> list[tuple[str, str]]:
     rows += [(key, _network(options[key])) for key in ('network_g', 'network_d') if isinstance(options.get(key), dict)]
     for k, section in enumerate(options.get('degradations') or (), start=1):
         source = f'from {short_path(section["checkpoint"])}' if section.get('checkpoint') else 'without weights'
-        rows.append((f'Degradation {k}', f'{_network(section)} {source}'))
+        listed = f', for the photos of {short_path(section["meta_info_lq"])}' if section.get('meta_info_lq') else ''
+        rows.append((f'Degradation {k}', f'{_network(section)} {source}{listed}'))
     for key, path, there in experiment.data_folders():
         gone = '' if there else ' <em class="gone">(not there any more)</em>'
         rows.append((key.removeprefix('datasets.'), short_path(path) + gone))
@@ -239,5 +240,5 @@ def _network(options: dict) -> str:
     if options.get('branches'):
         return f'{text(options.get("type"))}: ' + ', '.join(_network(branch) for branch in options['branches'])
     rest = ', '.join(f'{key} {value}' for key, value in options.items()
-                     if key not in ('type', 'checkpoint') and not isinstance(value, dict | list))
+                     if key not in ('type', 'checkpoint', 'meta_info_lq') and not isinstance(value, dict | list))
     return f'{text(options.get("type"))} <small>{text(rest)}</small>'

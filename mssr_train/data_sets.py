@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from basicsr.data import build_dataset
@@ -38,6 +38,8 @@ def check_data(opt: dict) -> None:
         try:
             for name, options in opt['datasets'].items():
                 _check_set(name, options, opt)
+            for _ in group_sources(opt):
+                pass
         except UserError as error:
             complaint = str(error)
     complaint = from_first(complaint)
@@ -84,6 +86,21 @@ def _too_small(name: str, source: ImageSource, opt: dict) -> str | None:
     return None
 
 
+def group_sources(opt: dict) -> Iterator[ImageSource]:
+    """The photos that each ``meta_info_lq`` of ``degradations:`` lists.
+
+    Raises:
+        UserError: the list cannot be used, or the training set has no such photos.
+    """
+    for k, options in enumerate(opt.get('degradations') or ()):
+        if options.get('meta_info_lq'):
+            key, train_set = f'degradations[{k}].meta_info_lq', opt['datasets'].get('train') or {}
+            if not train_set.get('dataroot_lq'):
+                raise UserError(f'{key} lists photos of datasets.train.dataroot_lq, which is missing.')
+            yield ImageSource(train_set['dataroot_lq'], 'datasets.train.dataroot_lq',
+                              train_set.get('io_backend') or {'type': 'disk'}, options['meta_info_lq'], key)
+
+
 def _open(name: str, options: dict, key: str, meta: str | None = None) -> ImageSource:
     option = f'datasets.{name}.{key}'
     return ImageSource(options[key], option, options.get('io_backend') or {'type': 'disk'}, meta, option)
@@ -117,6 +134,15 @@ def describe_data(name: str, opt: dict, say: Callable[[str], None], problem: Cal
                     problem(complaint)
     if len(sources) == 2 and options['phase'] != 'train' and options['type'] == 'PairedImageDataset':
         _describe_pairs(name, options, sources, say, problem)
+
+
+def describe_groups(opt: dict, say: Callable[[str], None], problem: Callable[[str], None]) -> None:
+    """How many photos generators have of their own; arguments as for :func:`describe_data`."""
+    try:
+        for source in group_sources(opt):
+            say(f'{source.meta_option}: {len(source)} of the real LR photos')
+    except UserError as error:
+        problem(str(error))
 
 
 def _describe_role(what, source, say, problem):

@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 from mssr_compat.checkpoint import describe_weights, read_training_state, read_weights
 from mssr_compat.errors import UserError
 from mssr_options.quiet import quiet
-from mssr_train.data_sets import describe_data
+from mssr_train.data_sets import describe_data, describe_groups
 
 _PATIENCE = 10.0  # seconds; after a slower step there is no second one
 _FOLDERS = ('experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization')
@@ -68,6 +68,7 @@ class _Report:
         self.say('\nData')
         for name in opt['datasets']:
             describe_data(name, opt, self.say, self.problem)
+        describe_groups(opt, self.say, self.problem)
         self.say('\nCheckpoints')
         self.checkpoints()
         self.say('\nNetworks' + (' and one iteration' if opt['is_train'] else ''))

@@ -13,6 +13,7 @@ from mssr_command import diagnose
 from mssr_data.jpeg_traces import jpeg_trace
 from mssr_diagnose.blur import measure_blur
 from mssr_diagnose.noise import measure_noise
+from mssr_diagnose.photo import measure_photo
 from mssr_options.reader import read_options
 from mssr_options.shipped import SHIPPED
 
@@ -112,6 +113,12 @@ def test_its_training_fits_any_scale_blur_and_folder(tmp_path):
     assert data['dataroot_gt'] == str(tmp_path / 'clean')
     net = build_network(opt['network_g'])
     assert net.scale == 3 and net.describe()['learned'][0, 0] > 8
+
+
+@pytest.mark.parametrize('value', (0, 128, 255))
+def test_a_photo_without_any_detail_is_measured(value):
+    measured = measure_photo(np.full((64, 80, 3), value, np.uint8))
+    assert measured.enlarged is measured.overshoot is None and not measured.noise.level
 
 
 def test_no_folder_is_a_sentence(tmp_path, capsys):

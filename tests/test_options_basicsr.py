@@ -186,8 +186,9 @@ def listed(model):
     """All keys of a section and of those in it."""
     found = set(keys(model))
     for field in keys(model).values():
-        if inner(field) is not None and not isinstance(inner(field), ByType):
-            found |= listed(inner(field))
+        part = inner(field)
+        if part is not None:
+            found |= set(keys(part.extra)) if isinstance(part, ByType) else listed(part)
     return found
 
 

@@ -109,6 +109,15 @@ def test_what_stage_2_lacks(world):
     assert third.startswith('network_g.branches[0].checkpoint:')
 
 
+def test_a_generators_own_photos_are_looked_for(world):
+    opt = stage_2()
+    opt['degradations'][1]['meta_info_lq'] = 'groups/group_2.txt'
+    assert error_of(opt).startswith('degradations[1].meta_info_lq:') and 'group_2.txt' in error_of(opt)
+    (world / 'groups').mkdir()
+    (world / 'groups' / 'group_2.txt').write_text('a.png')
+    check_files(opt)
+
+
 def test_a_resumed_run_brings_its_own_networks(world):
     opt = stage_2()
     put(opt, 'path.pretrain_network_g', 'gone.pth')

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mssr_arch.degradation_base import DegradationNetwork
 from mssr_arch.keyword_checks import require_count
+from mssr_compat.errors import UserError
 from mssr_data.simulated_camera import gaussian, take_photo
 
 #: setting: (lowest, highest) value; each photo has values of its own, drawn evenly between them
@@ -32,14 +33,21 @@ class KnownDegradation(DegradationNetwork):
 
     Args:
         scale (int): from 1; H x W becomes ceil(H / scale) x ceil(W / scale).
+        settings (dict): ranges (lowest, highest) that replace those of ``DEFAULTS``.
+
+    Raises:
+        UserError: there is no such setting.
     """
 
-    def __init__(self, scale: int = 4) -> None:
+    def __init__(self, scale: int = 4, settings: dict[str, tuple[float, float]] | None = None) -> None:
         super().__init__()
         require_count(type(self).__name__, scale=scale)
+        unknown = sorted(set(settings or {}) - set(DEFAULTS))
+        if unknown:
+            raise UserError(f'KnownDegradation: settings has {unknown[0]}, but its keys are {", ".join(DEFAULTS)}.')
         self.scale = scale
         self.noises = nn.ModuleList()
-        for name, (low, high) in DEFAULTS.items():
+        for name, (low, high) in {**DEFAULTS, **(settings or {})}.items():
             self.register_buffer(name, torch.tensor([low, high], dtype=torch.float64))
 
     def degrade(self, y: Tensor, z: list[Tensor]) -> Tensor:
