@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from benchmarks.evidence.candidates import CANDIDATES
 from benchmarks.evidence.report import table
@@ -88,16 +88,16 @@ def correlation(results: dict, figure: str, metric: str, learned: bool) -> tuple
     if not worlds:
         return math.nan, math.nan, math.nan
     random = np.random.default_rng(0)
-    drawn = np.mean([[_spearman(values[:, random.integers(values.shape[1], size=values.shape[1])])
-                      for _ in range(RESAMPLES)] for values in worlds], axis=0)
-    return (float(np.mean([_spearman(values) for values in worlds])), *np.nanpercentile(drawn, [2.5, 97.5]).tolist())
+    drawn = np.mean([spearman(values[:, random.integers(values.shape[1], size=(RESAMPLES, values.shape[1]))])
+                     for values in worlds], axis=0)
+    return (float(np.mean([spearman(values) for values in worlds])), *np.percentile(drawn, [2.5, 97.5]).tolist())
 
 
-def _spearman(values: np.ndarray) -> float:
-    """0 where either side is all alike."""
-    if np.ptp(values[0]) == 0 or np.ptp(values[1]) == 0:
-        return 0.0
-    return float(spearmanr(*values).statistic)
+def spearman(values: np.ndarray) -> np.ndarray:
+    """Correlation of the ranks of (2, ..., n) over the last dimension; 0 where either side is all alike."""
+    one, other = (ranks - ranks.mean(-1, keepdims=True) for ranks in rankdata(values, axis=-1))
+    power = np.sqrt((one**2).sum(-1) * (other**2).sum(-1))
+    return np.where(power > 0, (one * other).sum(-1) / np.where(power > 0, power, 1), 0.0)
 
 
 def lost(results: dict, figure: str) -> list[str]:
