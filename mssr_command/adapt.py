@@ -3,6 +3,7 @@
     mssr adapt --clean photos/clean --real photos/real --out adapted
     mssr adapt --real photos/real --out adapted --start RealESRGAN_x4plus.pth --minutes 30
     mssr adapt --clean clean --real real --out adapted --start SPAN_x4.pth 4x-ClearReality.pth
+    mssr adapt --clean clean --real photos_of_many_cameras --out adapted --by-group
 
     adapted/restored               the real photos, enlarged and restored
     adapted/restorer.safetensors   for mssr upscale -c, with --perception from 0 (fewest errors) to 1 (sharpest)
@@ -19,7 +20,6 @@ Exit code: 0 if all went well, 1 if some photos could not be restored, 2 after a
 
 import argparse
 import signal
-import sys
 from pathlib import Path
 
 from mssr_compat.commands import command_parser, door, whole
@@ -41,10 +41,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--scale', type=whole(2), default=4, help='result size over photo size (default: 4)')
     parser.add_argument('--pairs', type=Path, nargs=2, metavar=('GT', 'LQ'), help='folders of ground truth and LR '
                         'photos of the same names, to measure on')
+    parser.add_argument('--by-group', action='store_true', help='photos of several cameras or archives: look for '
+                        'groups of like photos, and make a restorer for each, in OUT/group_1, ...')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, ... (default: auto)')
     args = parser.parse_args(arguments)
     if len(args.start) > 2:
         parser.error('--start takes one file or two')
+    if args.by_group and args.pairs:
+        parser.error('--pairs measures one restorer, and --by-group makes several: give one of them')
     if args.perception is not None and not 0 <= args.perception <= 1:
         parser.error(f'--perception is {args.perception:g}, but must be from 0 to 1')
     return args
@@ -67,15 +71,7 @@ def stop(number, _):
 @door('the same command goes on')
 def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    from mssr_adapt.adaptation import Adaptation, Request
+    from mssr_command.work.adapt import adapt
 
     signal.signal(signal.SIGTERM, stop)
-    try:
-        adaptation = Adaptation(Request(args.real, args.out, args.clean, args.start, args.minutes, args.perception,
-                                        args.scale, args.device, args.pairs and tuple(args.pairs)), print)
-        adaptation.run()
-    except OSError as error:
-        print(f'error: {error.filename or args.out}: {error.strerror or error}', file=sys.stderr)
-        return 2
-    return 1 if adaptation.record['failures'] else 0
-
+    return adapt(args)

@@ -22,7 +22,9 @@ from mssr_adapt import adaptation, option_files
 from mssr_adapt.folders import write_bundled
 from mssr_adapt.option_files import OptionFiles
 from mssr_adapt.starts import BUNDLED, Start, read_start
+from mssr_command.work import adapt as adapt_work
 from mssr_degradation import LearnedDegradation
+from mssr_diagnose.groups import PhotoGroups
 from mssr_inference.restorer import Restorer
 from mssr_options.reader import read_options
 from mssr_train import job
@@ -187,3 +189,72 @@ def test_mistakes_are_one_sentence(world, tmp_path, capsys, spoil, words):
     error = capsys.readouterr().err
     assert status == 2 and 'Traceback' not in error
     assert re.search(words, error)
+
+
+# --- groups ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def groups(monkeypatch, tmp_path):
+    """Fifteen photos in a folder and a folder in it, of groups of seven, six and two; what is run."""
+    real, run = tmp_path / 'many', []
+    for k in range(15):
+        write_photo(real / ('deep' if k == 3 else '') / f'{k:02}.png', picture(64, 64, seed=k))
+    (real / 'torn.png').write_bytes(b'no photo')
+
+    def grouped(photos):
+        labels = np.array([0 if k < 7 else 1 if k < 13 else 2 for k in (int(Path(one.name).stem) for one in photos)])
+        return PhotoGroups(np.zeros((3, 3)), np.ones((3, 3)), np.ones(3) / 3, (7, 6, 2)), labels
+
+    class Stand:
+        def __init__(self, request, say):
+            self.request, self.record = request, {'failures': ['one'] * (request.out.name == 'group_2')}
+
+        def run(self):
+            run.append(self.request)
+
+    monkeypatch.setattr(adapt_work, 'group_photos', grouped)
+    monkeypatch.setattr(adapt_work, 'Adaptation', Stand)
+    return real, run
+
+
+def test_each_group_gets_an_adaptation(groups, tmp_path, capsys, monkeypatch):
+    real, run = groups
+    out = tmp_path / 'out'
+    command = ['--real', str(real), '--out', str(out), '--by-group', '--minutes', '30']
+    assert adapt.main(command) == 1  # a photo of the second could not be restored
+    assert [(one.out, one.real, one.minutes) for one in run] == [
+        (out / f'group_{k}', out / 'photos' / f'group_{k}', 15) for k in (1, 2)]
+    held = [sorted(str(path.relative_to(one.real)) for path in one.real.rglob('*.png')) for one in run]
+    first = [*(f'{k:02}.png' for k in (0, 1, 2, 4, 5, 6, 13, 14)), 'deep/03.png', 'torn.png']
+    assert held == [first, [f'{k:02}.png' for k in range(7, 13)]]
+    assert all(path.read_bytes() == (real / path.relative_to(run[0].real)).read_bytes()
+               for path in run[0].real.rglob('*.png'))
+    assert '2 groups, of 10, 6' in capsys.readouterr().out and len(PhotoGroups.load(out / 'groups.json')) == 3
+
+    monkeypatch.setattr(adapt_work, 'measure_folder', lambda source: pytest.fail('measured again'))
+    assert adapt.main(command) == 1 and run[2:] == run[:2]
+
+
+def test_photos_of_one_group_are_adapted_as_ever(groups, tmp_path, monkeypatch):
+    real, run = groups
+    monkeypatch.setattr(adapt_work, 'group_photos', lambda photos: (
+        PhotoGroups(np.zeros((1, 3)), np.ones((1, 3)), np.ones(1), (15,)), np.zeros(len(photos), int)))
+    assert adapt.main(['--real', str(real), '--out', str(tmp_path / 'out'), '--by-group', '--minutes', '30']) == 0
+    assert [(one.real, one.out, one.minutes) for one in run] == [(real, tmp_path / 'out', 30)]
+
+
+def test_groups_are_told_of_where_nobody_asked(groups, tmp_path, capsys):
+    real, run = groups
+    assert adapt.main(['--real', str(real), '--out', str(tmp_path / 'out')]) == 0
+    assert 'seem to be of 3 groups' in capsys.readouterr().out and run[0].real == real
+    small = tmp_path / 'small'
+    write_photo(small / 'a.png', picture(64, 64))
+    assert adapt.main(['--real', str(small), '--out', str(tmp_path / 'other')]) == 0
+    assert 'groups' not in capsys.readouterr().out
+
+
+def test_one_table_cannot_measure_several_restorers(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        adapt.main(['--real', 'r', '--out', str(tmp_path), '--by-group', '--pairs', 'a', 'b'])
+    assert '--by-group makes several' in capsys.readouterr().err
