@@ -12,7 +12,7 @@ from mssr_data.decoding import to_rgb8
 from mssr_data.image_source import ImageSource
 from mssr_diagnose.blur import PHOTOGRAPHS
 from mssr_diagnose.folder import measure_folder, open_folder, sharpness_of
-from mssr_diagnose.groups import group_photos
+from mssr_diagnose.groups import FILE, group_photos
 from mssr_diagnose.option_files import degradation_options, option_files
 from mssr_diagnose.photo import CROP, Measured
 from mssr_report.charts import bar_chart
@@ -38,7 +38,7 @@ FIGURES: tuple[tuple[str, str, Callable[[Measured], float | None]], ...] = (
     ('Red of the light', 'octaves of green', lambda photo: photo.cast[0]),
     ('Blue of the light', 'octaves of green', lambda photo: photo.cast[1]),
 )
-GROUPS, LISTS = 'groups.json', 'groups/group_{}.txt'  # what each group is, and lists of their photos
+LISTS = 'groups/group_{}.txt'  # of the photos of each group
 CHARTS = ('Blur', 'Noise', 'JPEG', 'Grain')
 _BINS = 10
 _SHOWN = 3  # photos of the best and of the worst
@@ -64,7 +64,7 @@ def diagnose(root: str, clean: str | None, scale: int, out: Path) -> list[tuple[
     files = option_files(photos, scale, root, clean, listed if len(found) > 1 else None)
     _remove_former(out)
     if len(found) > 1:
-        found.save(out / GROUPS)
+        found.save(out / FILE)
         for path, group in listed.items():
             write_whole(path, meta_info(group))
     for name, text in files.items():
@@ -90,7 +90,7 @@ def meta_info(photos: list[Measured]) -> str:
 
 def _remove_former(out: Path) -> None:
     """What another number of groups left in the folder, which would be taken for this one's."""
-    for path in (out / GROUPS, out / 'mssr.yml', *out.glob('mssr_[0-9].yml'), *out.glob(LISTS.format('[0-9]'))):
+    for path in (out / FILE, out / 'mssr.yml', *out.glob('mssr_[0-9].yml'), *out.glob(LISTS.format('[0-9]'))):
         path.unlink(missing_ok=True)
 
 

@@ -15,7 +15,7 @@ from mssr_diagnose.blur import PHOTOGRAPHS, Sharpness
 from mssr_diagnose.photo import SMALLEST, Measured, measure_photo
 
 FIGURES = ('blur', 'noise', 'jpeg')  # what photos are grouped by; see :attr:`PhotoGroups.centres`
-VERSION = 1  # of the file
+FILE, VERSION = 'groups.json', 1
 _UNITS = np.array([0.15, 0.25, 4])  # deviations among photos of a camera that is always set alike, about
 _TRUSTED = 5  # photos whose deviation of one unit each group is taken to have had before: none collapses
 _MOST = 5

@@ -13,9 +13,8 @@ from mssr_adapt.folders import FEWEST
 from mssr_compat.errors import UserError
 from mssr_data.image_source import ImageSource
 from mssr_diagnose.folder import measure_folder
-from mssr_diagnose.groups import group_photos
+from mssr_diagnose.groups import FILE, group_photos
 
-GROUPS = 'groups.json'
 HINTED = 60  # photos that are measured to say whether there are groups
 
 
@@ -49,7 +48,7 @@ def by_group(request: Request) -> list[Request]:
     Raises:
         UserError: the photos are not there, or none can be measured.
     """
-    out, done = request.out, request.out / GROUPS
+    out, done = request.out, request.out / FILE
     if not done.is_file():
         source = ImageSource(str(request.real), '--real', {'type': 'disk'})
         photos, _ = measure_folder(source)
