@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose, interpolated, restoring
+from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose, interpolated, restoring, with_weights
 from mssr_adapt.clock import SEARCH, Bar, fitting, seconds_per_iteration
 from mssr_adapt.folders import Folder, check_roles, look, write_bundled
 from mssr_adapt.option_files import OptionFiles
@@ -249,7 +249,7 @@ class Adaptation:
         shutil.rmtree(self.out / 'restored', ignore_errors=True)
         before = {name: judge.measure(restore) for name, restore in (
             ('interpolation', interpolated(start.scale)),
-            ('start', restoring(Restorer(start.options, start.scale, start.trained, start.trained))))}
+            ('start', with_weights(start.options, start.scale, start.trained)))}
         curve = {setting: judge.measure(restoring(restorer, setting)) for setting in CURVE}
         best = min(tried, key=lambda one: one.cost)
         rows = [(one.share, one.setting, *one.figures, one.cost) for one in tried]

@@ -83,9 +83,14 @@ def interpolated(scale: int) -> Callable[[Tensor], Tensor]:
 
 def restoring(restorer: Restorer, setting: float | None = None) -> Callable[[Tensor], Tensor]:
     """What a restorer does with LR photos (1, 3, h, w), at a setting of its knob (None: its own)."""
-    net = SREnsemble([restorer.options]).eval().requires_grad_(False)
-    net.branches[0].load_state_dict(restorer.at(setting))
-    return lambda lq: lock_color(net(lq), lq, restorer.scale)
+    return with_weights(restorer.options, restorer.scale, restorer.at(setting))
+
+
+def with_weights(options: dict, scale: int, weights: Weights) -> Callable[[Tensor], Tensor]:
+    """What a network with these weights does with LR photos (1, 3, h, w), colours locked."""
+    net = SREnsemble([options]).eval().requires_grad_(False)
+    net.branches[0].load_state_dict(weights)
+    return lambda lq: lock_color(net(lq), lq, scale)
 
 
 def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: Callable[[int, int], None]

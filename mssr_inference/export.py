@@ -165,7 +165,11 @@ def averaged_state(loaded: Loaded) -> dict[str, Tensor] | None:
     plain = [{key: value for key, value in branch.items() if key != 'checkpoint'} for branch in branches]
     if len(branches) < 2 or any(branch != plain[0] for branch in plain):
         return None
-    states = [branch.state_dict() for branch in loaded.net.branches]
+    return mean_of_weights([branch.state_dict() for branch in loaded.net.branches])
+
+
+def mean_of_weights(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Of several networks of one kind; what is no floating-point number is the first one's."""
     return {name: torch.stack([state[name].double() for state in states]).mean(0).to(tensor.dtype)
             if tensor.is_floating_point() else tensor for name, tensor in states[0].items()}
 

@@ -26,22 +26,23 @@ from torch import Tensor
 
 from benchmarks.evidence.__main__ import guarded, say
 from benchmarks.evidence.cameras_report import to_markdown
-from benchmarks.evidence.candidates import CANDIDATES, SIZES, CandidatePlanner
+from benchmarks.evidence.candidates import CANDIDATES, SIZES, CandidatePlanner, start_in
+from benchmarks.evidence.measure import kept
+from benchmarks.evidence.mixed import read_sources, source_of
 from benchmarks.evidence.plan import Part, set_iterations
 from benchmarks.evidence.predict import outcomes, read_sets
 from benchmarks.evidence.run import Runner
-from benchmarks.evidence.world import HR_TRAIN, LR_TRAIN, SCALE, read_rgb, read_world
+from benchmarks.evidence.world import LR_TRAIN, SCALE, read_rgb, read_world
 from benchmarks.measuring import processor
-from mssr_adapt.choice import interpolated, restoring
-from mssr_adapt.starts import BUNDLED, Start, read_start
-from mssr_compat.checkpoint import read_weights
+from mssr_adapt.choice import interpolated, with_weights
+from mssr_adapt.ends import Weights
+from mssr_adapt.starts import BUNDLED, Start
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, replacing, write_whole
-from mssr_data.photo_pool import read_photos
 from mssr_diagnose.folder import measure_folder, open_folder
 from mssr_diagnose.groups import PhotoGroups, group_photos
 from mssr_diagnose.photo import measure_photo
-from mssr_inference.restorer import Restorer
+from mssr_inference.export import mean_of_weights
 from mssr_metric.lpips_metric import prepare_lpips
 
 GENERATORS = ('deresnet', 'han', 'pdm')
@@ -55,7 +56,6 @@ ADAPTATIONS = {
     'consistency': {'consistency_opt': {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}},
 }
 
-Weights = dict[str, Tensor]
 Restore = Callable[[Tensor], Tensor]
 
 
@@ -128,8 +128,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> None:
     torch.set_num_threads(1)
     prepare_lpips()
     world = read_world(args.world)
-    clean = read_photos({'dataroot_gt': world.role(HR_TRAIN)}, 'gt', 16, 256, 128)
-    start = read_start(args.start, SCALE, clean)
+    start = start_in(world, args.start)
     out = args.out / world.name
     groups, files, told = find_groups(world.role(LR_TRAIN), out / 'groups', read_sources(world.root))
     planner = CamerasPlanner(world, out, start, args.size, groups=files, lengths=LENGTHS[args.size])
@@ -164,14 +163,8 @@ def find_groups(folder: str, out: Path, sources: list[str]) -> tuple[PhotoGroups
         files.append(out / f'group_{k + 1}.txt')
         write_whole(files[-1], ''.join(f'{name}\n' for name in names))
         told.append({'photos': len(names),
-                     'sources': {source: sum(name.startswith(f'{source}_') for name in names) for source in sources}})
+                     'sources': {source: sum(source_of(name) == source for name in names) for source in sources}})
     return groups, files, told
-
-
-def read_sources(root: Path) -> list[str]:
-    """Names of the sources of a mixed world, with which those of its photos begin."""
-    file = root / 'sources.json'
-    return list(json.loads(file.read_text())) if file.is_file() else []
 
 
 class Cameras:
@@ -186,7 +179,8 @@ class Cameras:
         file = self.planner.out / 'branches' / f'{part.name}_{part.digest}.pth'
         if not file.is_file():
             with replacing(file) as aside:
-                torch.save({'params': self._learned(part)[0], 'network': self.start.options, 'scale': SCALE}, aside)
+                learned, = self.planner.learned(part)
+                torch.save({'params': learned, 'network': self.start.options, 'scale': SCALE}, aside)
         return file
 
     def measure(self, seed: int, rows: dict[str, list[Part]], ways: dict[str, Part]) -> dict[str, dict]:
@@ -206,24 +200,18 @@ class Cameras:
             else:
                 found[f'{row}, mean of weights'] = self._kept(
                     f'{row}_weights_s{seed}', digest,
-                    lambda parts=parts: self._net(mean_of_weights([self._learned(part)[0] for part in parts])))
+                    lambda parts=parts: self._net(mean_of_weights([self.planner.learned(part)[0] for part in parts])))
         for way, part in ways.items():
             found[f'adapted: {way}'] = self._kept(
-                part.name, part.digest, lambda part=part: mean_of([self._net(state) for state in self._learned(part)]))
+                part.name, part.digest,
+                lambda part=part: mean_of([self._net(state) for state in self.planner.learned(part)]))
         return found
 
     def _nets(self, parts: list[Part]) -> list[Restore]:
-        return [self._net(self._learned(part)[0]) for part in parts]
+        return [self._net(self.planner.learned(part)[0]) for part in parts]
 
     def _net(self, state: Weights) -> Restore:
-        return restoring(Restorer(self.start.options, SCALE, state, state))
-
-    def _learned(self, part: Part) -> list[Weights]:
-        """The weights of each branch."""
-        state = read_weights(self.planner.checkpoint(part.name), param_key='params_ema')
-        count = len(part.opt['network_g']['branches'])
-        return [{name.removeprefix(f'branches.{k}.'): tensor for name, tensor in state.items()
-                 if name.startswith(f'branches.{k}.')} for k in range(count)]
+        return with_weights(self.start.options, SCALE, state)
 
     @cached_property
     def _by_pixels(self) -> dict[bytes, int | None]:
@@ -240,13 +228,8 @@ class Cameras:
 
     def _kept(self, name: str, digest: str, load: Callable[[], Restore]) -> dict:
         path = self.planner.out / 'figures' / f'cameras_{name.replace(" ", "_")}.json'
-        kept = json.loads(path.read_text()) if path.is_file() else {}
-        digest = f'{digest} {self.digest}'
-        if kept.get('digest') != digest:
-            say(f'Measuring {name}.')
-            kept = {'digest': digest, 'found': outcomes(load(), self.sets)}
-            write_whole(path, json.dumps(kept))
-        return kept['found']
+        return kept(path, f'{digest} {self.digest}', lambda: outcomes(load(), self.sets),
+                    lambda: say(f'Measuring {name}.'))
 
 
 def mean_of(nets: list[Restore]) -> Restore:
@@ -261,12 +244,6 @@ def by_group(nets: list[Restore], group_of: Callable[[Tensor], int | None]) -> R
         return mean_of(nets)(x) if group is None else nets[group](x)
 
     return restore
-
-
-def mean_of_weights(states: list[Weights]) -> Weights:
-    """One network in the place of several of one ancestry."""
-    return {name: sum(state[name] for state in states) / len(states) if tensor.is_floating_point() else tensor
-            for name, tensor in states[0].items()}
 
 
 if __name__ == '__main__':

@@ -4,8 +4,9 @@ import numpy as np
 
 from benchmarks.evidence.report import signed, table
 from benchmarks.evidence.statistics import over_seeds, paired
+from mssr_metric import better
 
-FIGURES = {'psnr': ('PSNR', 2, False), 'lpips': ('LPIPS', 3, True)}
+FIGURES = {'psnr': ('PSNR', 2), 'lpips': ('LPIPS', 3)}  #: title, digits
 #: comparison: (row, row before)
 CLAIMS = {
     'Three generators beat one': ('three, mean', 'one deresnet'),
@@ -35,10 +36,10 @@ def to_markdown(results: dict) -> str:
         for k, group in enumerate(results['groups'], 1)])
     lines += ['', '## Rows', '', *table(['PSNR, LPIPS', *sets, 'all'], [
         [row, *(', '.join(f'{over_seeds(of(found, [name], metric))[0]:.{digits}f}'
-                          for metric, (_, digits, _) in FIGURES.items()) for name in sets),
+                          for metric, (_, digits) in FIGURES.items()) for name in sets),
          ', '.join(f'{over_seeds(of(found, sets, metric))[0]:.{digits}f}'
-                   for metric, (_, digits, _) in FIGURES.items())] for row, found in rows.items()])]
-    lines += ['', '## Comparisons', '', *table(['', *(title for title, *_ in FIGURES.values())], [
+                   for metric, (_, digits) in FIGURES.items())] for row, found in rows.items()])]
+    lines += ['', '## Comparisons', '', *table(['', *(title for title, _ in FIGURES.values())], [
         [claim, *(cell(rows[one], rows[other], sets, metric) for metric in FIGURES)]
         for claim, (one, other) in CLAIMS.items() if one in rows and other in rows]), '', RULE, '']
     return '\n'.join(lines)
@@ -51,7 +52,6 @@ def of(found: dict, sets: list[str], metric: str) -> dict[str, list[float]]:
 
 def cell(one: dict, other: dict, sets: list[str], metric: str) -> str:
     """The difference and its verdict."""
-    _, _, lower = FIGURES[metric]
-    found = paired(of(one, sets, metric), of(other, sets, metric), lower)
+    found = paired(of(one, sets, metric), of(other, sets, metric), better(metric) == 'lower')
     text = signed({metric: found.as_dict()}, metric)
     return f'{text}: {found.verdict}'

@@ -9,8 +9,11 @@ import torch
 
 from benchmarks.evidence.plan import RECIPES, Part, Planner, set_iterations
 from benchmarks.evidence.world import HR_TRAIN, LR_TRAIN, SCALE, World
-from mssr_adapt.starts import Start
+from mssr_adapt.ends import Weights
+from mssr_adapt.starts import Start, read_start
+from mssr_compat.checkpoint import read_weights
 from mssr_compat.files import replacing
+from mssr_data.photo_pool import read_photos
 from mssr_degradation import LearnedDegradation
 from mssr_degradation.learned_degradation import frozen_generators
 from mssr_degradation.real_photos import build_coding, matched_shares, read_hr, read_real
@@ -51,6 +54,11 @@ CANDIDATES = {
     'pdm_early': Candidate('PDM, early', 'pdm', early=True),
     'pdm': Candidate('PDM', 'pdm'),
 }
+
+
+def start_in(world: World, files: list[Path]) -> Start:
+    """What SR starts from; which kind a file is of is told on the world's clean photos."""
+    return read_start(files, SCALE, read_photos({'dataroot_gt': world.role(HR_TRAIN)}, 'gt', 16, 256, 128))
 
 
 class CandidatePlanner(Planner):
@@ -101,6 +109,13 @@ class CandidatePlanner(Planner):
         opt['datasets']['train']['gt_size'] = self.lengths.get('gt_size', opt['datasets']['train']['gt_size'])
         opt['logger'] |= {'save_checkpoint_freq': 10 * train['total_iter'], 'use_tb_logger': False}
         return self._part(f'sr_{name}_s{seed}', opt, [part] if part else [])
+
+    def learned(self, part: Part) -> list[Weights]:
+        """The weights of each branch that a part trained."""
+        state = read_weights(self.checkpoint(part.name), param_key='params_ema')
+        prefixes = [f'branches.{k}.' for k in range(len(part.opt['network_g']['branches']))]
+        return [{name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+                for prefix in prefixes]
 
     def network(self, candidate: Candidate, part: Part | None) -> dict:
         """An entry of ``degradations:``."""

@@ -53,6 +53,23 @@ def octave_powers(image: np.ndarray) -> np.ndarray:
     return torch.maximum(power, parts.clamp(min=1 / plane.numel()) / 12).numpy()
 
 
+def kept(path: Path, digest: str, measure: Callable[[], dict], tell: Callable[[], None]) -> dict:
+    """What ``measure`` gives, which is kept in a file and measured anew where it was made of something else.
+
+    Args:
+        path: the file.
+        digest: of what it is made of.
+        measure: measures it.
+        tell: called before.
+    """
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    if found.get('digest') != digest:
+        tell()
+        found = {'digest': digest, 'figures': measure()}
+        write_whole(path, json.dumps(found))
+    return found['figures']
+
+
 class Measurer:
     """Measures what is there; each result is kept in ``OUT/figures`` and measured anew when its part changed.
 
@@ -128,10 +145,5 @@ class Measurer:
             return None
 
     def _kept(self, name: str, digest: str, measure: Callable[[], dict]) -> dict:
-        path: Path = self.planner.out / 'figures' / f'{name}.json'
-        kept = json.loads(path.read_text()) if path.is_file() else {}
-        if kept.get('digest') != digest:
-            self.say(f'Measuring {name}.')
-            kept = {'digest': digest, 'figures': measure()}
-            write_whole(path, json.dumps(kept))
-        return kept['figures']
+        return kept(self.planner.out / 'figures' / f'{name}.json', digest, measure, lambda: self.say(
+            f'Measuring {name}.'))

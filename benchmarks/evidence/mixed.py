@@ -14,8 +14,6 @@ import json
 import sys
 from pathlib import Path
 
-import torch
-
 from benchmarks.evidence.known_degradation import DEFAULTS, KnownDegradation
 from benchmarks.evidence.world import (
     HR_TRAIN,
@@ -23,11 +21,16 @@ from benchmarks.evidence.world import (
     LARGEST,
     LR_TRAIN,
     LR_VALID,
+    OTHER_CAMERAS,
     SCALE,
     World,
+    finish_world,
+    is_made,
     middle,
     read_pairs,
     read_world,
+    save_camera,
+    shoot,
     write_rgb,
 )
 from mssr_compat.errors import UserError
@@ -41,7 +44,7 @@ KNOWN = {
     'noisy': {'blur': (0.8, 1.4), 'full_well': (45.0, 70.0), 'read_noise': (0.02, 0.032),
               'jpeg_quality': (40.0, 55.0)},
 }
-OTHER_CAMERAS = 'valid-realsr-gt', 'valid-realsr-input'  # of a camera world: validation pairs of cameras of their own
+SOURCES = 'sources.json'  # what each source is
 VALID, TRAIN = 8, 30  # clean photos that known degradations get: validation, training
 
 
@@ -69,16 +72,11 @@ def make_mixed_world(camera: Path, synthetic: Path, root: Path, valid: int = VAL
     order = sorted(clean, key=lambda key: hashlib.sha256(key.encode()).hexdigest())
     split = {'valid': sorted(order[:valid]), 'lr': sorted(order[valid:valid + train]),
              'hr': sorted(order[valid + train:])}
-    plan = json.dumps({'worlds': {name: world.digest for name, world in worlds.items()}, 'photos': split,
-                       'known': {name: {**DEFAULTS, **settings} for name, settings in KNOWN.items()}, 'seed': seed,
-                       'largest': LARGEST, 'scale': SCALE})
-    done, begun = root / 'world.json', root / 'world.begun.json'
-    for path in (done, begun):
-        if path.is_file() and json.loads(path.read_text()) != json.loads(plan):
-            raise UserError(f"--out: '{root}' was made of other photos or settings; give another folder.")
-    if done.is_file():
+    plan = {'worlds': {name: world.digest for name, world in worlds.items()}, 'photos': split,
+            'known': {name: {**DEFAULTS, **settings} for name, settings in KNOWN.items()}, 'seed': seed,
+            'largest': LARGEST, 'scale': SCALE}
+    if is_made(root, plan, f"--out: '{root}' was made of other photos or settings; give another folder."):
         return read_world(root)
-    write_whole(begun, plan)
     for key in split['hr']:
         _copy(clean[key], root / HR_TRAIN, _flat(key))
     for name, world in worlds.items():
@@ -93,14 +91,19 @@ def make_mixed_world(camera: Path, synthetic: Path, root: Path, valid: int = VAL
         _copy_pairs(pairs, *(root / folder for folder in OTHER_CAMERAS))
         sources['realsr'] = {'what': f'pairs of cameras that nothing is trained on, in {" and ".join(OTHER_CAMERAS)}',
                              'train': 0, 'valid': len(pairs)}
-    write_whole(root / 'sources.json', json.dumps(sources, indent=1))
-    begun.rename(done)
-    return read_world(root)
+    write_whole(root / SOURCES, json.dumps(sources, indent=1))
+    return finish_world(root)
 
 
 def source_of(name: str) -> str:
     """The source of a photo of the mixed world, by its name."""
     return name.partition('_')[0]
+
+
+def read_sources(root: Path) -> list[str]:
+    """The sources of a mixed world; none: it is another one."""
+    file = root / SOURCES
+    return list(json.loads(file.read_text())) if file.is_file() else []
 
 
 def _clean_photos(worlds: dict[str, World]) -> dict[str, Path]:
@@ -124,11 +127,9 @@ def _photograph(name: str, camera: KnownDegradation, clean: dict[str, Path], spl
             raise UserError(f"'{clean[key]}' is smaller than {SCALE} pixels.")
         if key in split['valid']:
             write_rgb(root / HR_VALID / file, hr)
-        digest = hashlib.sha256(f'{seed}/{name}/{key}'.encode()).digest()
-        random = torch.Generator().manual_seed(int.from_bytes(digest[:7], 'big'))
-        write_rgb(root / (LR_VALID if key in split['valid'] else LR_TRAIN) / file, camera.shoot(hr, random))
-    torch.save({'params': camera.state_dict(), 'network': {'type': 'KnownDegradation', 'scale': SCALE}, 'scale': SCALE},
-               root / f'known_{name}.pth')
+        write_rgb(root / (LR_VALID if key in split['valid'] else LR_TRAIN) / file,
+                  shoot(camera, hr, f'{seed}/{name}/{key}'))
+    save_camera(camera, root / f'known_{name}.pth')
 
 
 def _copy_pairs(pairs: dict[str, tuple[Path, Path]], hr_folder: Path, lr_folder: Path, prefix: str = '') -> None:

@@ -14,33 +14,33 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from basicsr.utils import tensor2img
+from torch import Tensor
 
 from benchmarks.evidence.__main__ import guarded, say
-from benchmarks.evidence.candidates import CANDIDATES, SIZES, CandidatePlanner
+from benchmarks.evidence.candidates import CANDIDATES, SIZES, CandidatePlanner, start_in
+from benchmarks.evidence.measure import kept
+from benchmarks.evidence.mixed import read_sources, source_of
 from benchmarks.evidence.plan import Part
 from benchmarks.evidence.predict_report import to_markdown
 from benchmarks.evidence.run import Runner
 from benchmarks.evidence.without_pairs import WithoutPairs
-from benchmarks.evidence.world import HR_TRAIN, SCALE, World, read_pairs, read_rgb, read_tensor, read_world
+from benchmarks.evidence.world import OTHER_CAMERAS, SCALE, World, read_pairs, read_rgb, read_tensor, read_world
 from benchmarks.measuring import processor
-from mssr_adapt.choice import restoring
-from mssr_adapt.ends import make_restorer
-from mssr_adapt.starts import BUNDLED, Start, read_start
-from mssr_compat.checkpoint import read_weights
+from mssr_adapt.choice import restoring, with_weights
+from mssr_adapt.ends import Weights, make_restorer
+from mssr_adapt.starts import BUNDLED, Start
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, write_whole
-from mssr_data.photo_pool import read_photos
-from mssr_inference.restorer import Restorer
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
 from mssr_metric.lpips_metric import prepare_lpips
 
 SHARE, SETTING = 0.6, 0.8  # of what was learned, and of the knob, at which the restorer is measured, too
-MORE = ('valid-realsr-gt', 'valid-realsr-input')  # further pairs of a world, where it has them
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -74,8 +74,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> None:
                'torch': torch.__version__, 'worlds': {}}
     for folder in args.worlds:
         world = read_world(folder)
-        clean = read_photos({'dataroot_gt': world.role(HR_TRAIN)}, 'gt', 16, 256, 128)
-        start = read_start(args.start, SCALE, clean)
+        start = start_in(world, args.start)
         planner = CandidatePlanner(world, args.out / world.name, start, args.size)
         parts = planner.all_parts(args.candidates, args.seed)
         runner = Runner(planner.out, args.jobs, int(os.environ.get('OMP_NUM_THREADS', 1)))
@@ -101,38 +100,32 @@ class Bench:
 
     def measure(self, parts: dict[str, Part]) -> dict:
         """Of each candidate, figures and outcomes; and the outcomes of the start and of interpolation."""
-        plain_start = restoring(Restorer(self.start.options, SCALE, self.start.trained, self.start.trained))
         found = {'candidates': {}, 'pairs': {name: len(pairs) for name, pairs in self.sets.items()},
-                 'start': self._kept('start', '', lambda: outcomes(plain_start, self.sets))}
+                 'start': self._kept('start', '', lambda: outcomes(self._net(self.start.trained), self.sets))}
         for name, part in parts.items():
             found['candidates'][name] = self._kept(part.name, part.digest, lambda part=part: self._of(part))
         return found
 
     def _of(self, part: Part) -> dict:
         if self._figures is None:
-            start = restoring(Restorer(self.start.options, SCALE, self.start.trained, self.start.trained))
-            self._figures = WithoutPairs(self.planner.train_set, SCALE, start)
+            self._figures = WithoutPairs(self.planner.train_set, SCALE, self._net(self.start.trained))
         degradation = self.planner.degradation(part)
-        state = read_weights(self.planner.checkpoint(part.name), param_key='params_ema')
-        F = {name.removeprefix('branches.0.'): tensor for name, tensor in state.items()}
+        F, = self.planner.learned(part)
         B = None if self.start.fidelity is not None else self.start.trained
         restorer = make_restorer(self.start, F, B, SHARE, SETTING)
-        learned, middle = restoring(Restorer(self.start.options, SCALE, F, F)), restoring(restorer)
+        learned, middle = self._net(F), restoring(restorer)
         measured = {name: {**one, **{f'knob_{metric}': values for metric, values in other.items()}}
                     for (name, one), other in zip(outcomes(learned, self.sets).items(),
                                                   outcomes(middle, self.sets).values(), strict=True)}
         return {'figures': self._figures.of_degradation(degradation) | self._figures.of_sr(degradation, middle),
                 'outcomes': measured, 'noise': degradation.noise}
 
-    def _kept(self, name: str, digest: str, measure) -> dict:
-        path = self.planner.out / 'figures' / f'{name}.json'
-        kept = json.loads(path.read_text()) if path.is_file() else {}
-        digest = f'{digest} {self.digest}'
-        if kept.get('digest') != digest:
-            say(f'Measuring {self.planner.world.name}: {name}.')
-            kept = {'digest': digest, 'found': plain(measure(), finite=True)}
-            write_whole(path, json.dumps(kept))
-        return kept['found']
+    def _net(self, state: Weights) -> Callable[[Tensor], Tensor]:
+        return with_weights(self.start.options, SCALE, state)
+
+    def _kept(self, name: str, digest: str, measure: Callable[[], dict]) -> dict:
+        return kept(self.planner.out / 'figures' / f'{name}.json', f'{digest} {self.digest}', lambda: plain(
+            measure(), finite=True), lambda: say(f'Measuring {self.planner.world.name}: {name}.'))
 
 
 @torch.no_grad()
@@ -151,12 +144,11 @@ def outcomes(restore, sets: dict[str, dict[str, tuple[Path, Path]]]) -> dict[str
 
 def read_sets(world: World) -> dict[str, dict[str, tuple[Path, Path]]]:
     """The validation pairs, by their source where ``sources.json`` names such, and further ones."""
-    sources, found = world.root / 'sources.json', {}
-    names = list(json.loads(sources.read_text())) if sources.is_file() else []
+    found, names = {}, read_sources(world.root)
     for photo, paths in world.pairs.items():
-        source = next((name for name in names if photo.startswith(f'{name}_')), world.name)
-        found.setdefault(source, {})[photo] = paths
-    gt, lq = (world.root / folder for folder in MORE)
+        source = source_of(photo)
+        found.setdefault(source if source in names else world.name, {})[photo] = paths
+    gt, lq = (world.root / folder for folder in OTHER_CAMERAS)
     if gt.is_dir() and not names:  # a world of many sources has some of each already
         found['realsr'] = read_pairs(gt, lq, world.name)
     return found

@@ -20,7 +20,9 @@ HR_TRAIN, LR_TRAIN, HR_VALID, LR_VALID = ROLES = (
     'train-clean-images', 'train-noisy-images', 'valid-gt-clean', 'valid-input-noisy')
 CAMERA = 'known_degradation.pth'  # of a world whose degradation is known
 SCALE = 4
+_DONE, _BEGUN = 'world.json', 'world.begun.json'  # the plan of a world that was made
 LARGEST = 640  # pixels a side that a known world takes from the middle of a photo
+OTHER_CAMERAS = 'valid-realsr-gt', 'valid-realsr-input'  # of some worlds: pairs of cameras that nothing is trained on
 FEWEST_VALID, FEWEST = 8, 12  # photos of a known world: validation, all
 
 
@@ -46,7 +48,7 @@ class World:
     @property
     def known(self) -> dict | None:
         """What a known world was made of, and by which camera."""
-        path = self.root / 'world.json'
+        path = self.root / _DONE
         return json.loads(path.read_text()) if self.camera and path.is_file() else None
 
     def role(self, name: str) -> str:
@@ -147,14 +149,9 @@ def make_known_world(folder: Path, root: Path, seed: int = 0) -> World:
         UserError: too few photos, or ``root`` holds another world.
     """
     split = split_photos([image.name for image in list_folder(str(folder), '--known')])
-    plan = json.dumps({'photos': split, 'camera': DEFAULTS, 'seed': seed, 'largest': LARGEST, 'scale': SCALE})
-    done, begun = root / 'world.json', root / 'world.begun.json'
-    for path in (done, begun):
-        if path.is_file() and json.loads(path.read_text()) != json.loads(plan):
-            raise UserError(f"--known: '{root}' was made of other photos or settings; give another --out.")
-    if done.is_file():
+    plan = {'photos': split, 'camera': DEFAULTS, 'seed': seed, 'largest': LARGEST, 'scale': SCALE}
+    if is_made(root, plan, f"--known: '{root}' was made of other photos or settings; give another --out."):
         return read_world(root)
-    write_whole(begun, plan)
     camera = KnownDegradation(SCALE)
     for role, members in split.items():
         for name in members:
@@ -164,13 +161,44 @@ def make_known_world(folder: Path, root: Path, seed: int = 0) -> World:
             if role != 'lr':
                 write_rgb(root / (HR_TRAIN if role == 'hr' else HR_VALID) / file, hr)
             if role != 'hr':
-                digest = hashlib.sha256(f'{seed}/{key_of(name)}'.encode()).digest()
-                random = torch.Generator().manual_seed(int.from_bytes(digest[:7], 'big'))
-                write_rgb(root / (LR_TRAIN if role == 'lr' else LR_VALID) / file, camera.shoot(hr, random))
-    torch.save({'params': camera.state_dict(), 'network': {'type': 'KnownDegradation', 'scale': SCALE},
-                'scale': SCALE}, root / CAMERA)
-    begun.rename(done)
+                write_rgb(root / (LR_TRAIN if role == 'lr' else LR_VALID) / file,
+                          shoot(camera, hr, f'{seed}/{key_of(name)}'))
+    save_camera(camera, root / CAMERA)
+    return finish_world(root)
+
+
+def is_made(root: Path, plan: dict, otherwise: str) -> bool:
+    """Whether a world was made by this plan; if not, it is noted that it is being made.
+
+    Raises:
+        UserError: it is made by another one; ``otherwise`` says so.
+    """
+    text = json.dumps(plan)
+    for path in (root / _DONE, root / _BEGUN):
+        if path.is_file() and json.loads(path.read_text()) != json.loads(text):
+            raise UserError(otherwise)
+    if (root / _DONE).is_file():
+        return True
+    write_whole(root / _BEGUN, text)
+    return False
+
+
+def finish_world(root: Path) -> World:
+    """Note that a world is made."""
+    (root / _BEGUN).rename(root / _DONE)
     return read_world(root)
+
+
+def shoot(camera: KnownDegradation, hr: torch.Tensor, name: str) -> torch.Tensor:
+    """An LR photo (3, h, w) of the HR photo (3, H, W); settings and noise are drawn by a name."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return camera.shoot(hr, torch.Generator().manual_seed(int.from_bytes(digest[:7], 'big')))
+
+
+def save_camera(camera: KnownDegradation, path: Path) -> None:
+    """Write a known degradation as a checkpoint that says what it is."""
+    torch.save({'params': camera.state_dict(), 'network': {'type': 'KnownDegradation', 'scale': SCALE}, 'scale': SCALE},
+               path)
 
 
 def middle(path: Path, largest: int) -> torch.Tensor:
