@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose, interpolated, restoring, with_weights
+from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose, fitting_well, interpolated, restoring, with_weights
 from mssr_adapt.clock import SEARCH, Bar, fitting, seconds_per_iteration
 from mssr_adapt.folders import Folder, check_roles, look, write_bundled
 from mssr_adapt.option_files import OptionFiles
@@ -199,8 +199,13 @@ class Adaptation:
         self.record['speeds'] = [seconds_per_iteration(max(logs, key=lambda log: log.stat().st_size))
                                  for logs in (generator, learning)]
         self.record['forward'] = self._seconds_per_pixel(start)
-        self.record['lengths'] = list(fitting(OptionFiles.recipe_lengths(), tuple(self.record['speeds']),
-                                              self.seconds + self._after_trainings(), self.request.minutes))
+        whole = files.recipe_batch()
+        *lengths, batch = fitting(OptionFiles.recipe_lengths(), tuple(self.record['speeds']),
+                                  self.seconds + self._after_trainings(), self.request.minutes, whole)
+        if batch < whole:
+            self.say(f'The start is slow on this machine: it learns from batches of {batch} instead of {whole}.')
+        self.record['speeds'][1] *= batch / whole
+        self.record |= {'lengths': lengths, 'batch': batch}
         shutil.rmtree(self.work / 'experiments', ignore_errors=True)
         for file in (path for name in ('trial_*', 'one', 'other') for path in files.folder.glob(f'{name}.yml')):
             file.unlink()
@@ -232,10 +237,10 @@ class Adaptation:
 
     def _learn_restoring(self, files: OptionFiles, start: Start) -> None:
         """Stage 2: on draws and, where the start is one of perception alone, on bicubic LR at the same rate."""
-        iterations = self.record['lengths'][1]
-        options = [files.learning(iterations)]
+        size = {'iterations': self.record['lengths'][1], 'batch': self.record.get('batch')}
+        options = [files.learning(**size)]
         if self._trainings(start) == 2:
-            options.append(lambda: files.learning(iterations, 'on_bicubic', True, self._found_rate()))
+            options.append(lambda: files.learning(name='on_bicubic', on_bicubic=True, rate=self._found_rate(), **size))
         self._train(options)
 
     def _choose(self, start: Start, clean: Folder, real: Folder) -> None:
@@ -251,9 +256,8 @@ class Adaptation:
             ('interpolation', interpolated(start.scale)),
             ('start', with_weights(start.options, start.scale, start.trained)))}
         curve = {setting: judge.measure(restoring(restorer, setting)) for setting in CURVE}
-        best = min(tried, key=lambda one: one.cost)
         rows = [(one.share, one.setting, *one.figures, one.cost) for one in tried]
-        self.record |= {'share': best.share, 'tried': rows,
+        self.record |= {'share': fitting_well(tried).share, 'tried': rows,
                         'before': {name: list(figures) for name, figures in before.items()},
                         'curve': {str(setting): list(figures) for setting, figures in curve.items()}}
 

@@ -20,9 +20,9 @@ from mssr_metric.octaves import ContrastReference
 from mssr_metric.photo_sets import LEVELS, Photos, as_8bit
 
 SHARES = (0.15, 0.3, 0.5, 1.0)  # of what was learned, that are tried
-SETTINGS = (0.3, 0.5, 0.7, 0.8, 0.9, 1.0)  # of the knob
+SETTINGS = (0.5, 0.7, 0.8, 0.85, 0.9, 1.0)  # of the knob
 STRENGTH = 0.5  # of the learned degradation that results are degraded by again
-UNSEEN = 0.5  # 8-bit levels of noise more, which nobody sees
+UNSEEN = 0.5  # 8-bit levels, of noise or of misfit more, that nobody sees
 NOISE_SIGMA = 1.0  # LR pixels: a blur in which the photo's noise goes down, which the result should not have
 
 
@@ -95,12 +95,13 @@ def with_weights(options: dict, scale: int, weights: Weights) -> Callable[[Tenso
 
 def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: Callable[[int, int], None]
            ) -> tuple[Restorer, list[Tried]]:
-    """Try shares and settings on real LR photos, and take what fits them best and keeps least of their noise.
+    """Try shares and settings on real LR photos, and take what fits them well and keeps little of their noise.
 
     Weights between two networks, or beyond, distort contrast more or less; where they do least, the result, degraded
     again, is nearest to its photo. Noise that a network keeps, or sharpens, fits the photo, too, and is therefore
     counted as well, beyond that of clean photos or of the end of fidelity. What is near that end fits better still, and
-    blurs: it is not among what is tried.
+    blurs: it is not among what is tried. Of what fits as well as the best, but for what nobody sees, the setting
+    nearest to fidelity is taken.
 
     Args:
         start: the start.
@@ -119,5 +120,11 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
         restorer = make_restorer(start, F, B, share, setting)
         tried.append(Tried(share, setting, judge.measure(restoring(restorer)), allowed))
         progress(k + 1, len(pairs))
-    best = min(tried, key=lambda one: one.cost)
-    return make_restorer(start, F, B, best.share, best.setting), tried
+    chosen = fitting_well(tried)
+    return make_restorer(start, F, B, chosen.share, chosen.setting), tried
+
+
+def fitting_well(tried: list[Tried]) -> Tried:
+    """Of those whose cost is that of the best, but for what nobody sees, the one nearest to fidelity."""
+    least = min(one.cost for one in tried)
+    return min((one for one in tried if one.cost <= least + UNSEEN), key=lambda one: (one.setting, one.cost))

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from mssr_compat.errors import UserError
 
 SHORTEST, LONGEST = 0.1, 20.0  # lengths relative to the recipes'
+ENOUGH = 0.25  # length relative to the recipes', below which a smaller batch is better than fewer iterations
 SEARCH = 60  # iterations' worth of looking for a rate
 _LINE = re.compile(r'^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) INFO: .*iter: *([\d,]+), lr', re.M)
 
@@ -28,29 +29,32 @@ def seconds_per_iteration(log: Path) -> float:
     return max((last - first).total_seconds() / (j - i), 1e-3)
 
 
-def fitting(recipe: tuple[int, int], speeds: tuple[float, float], others: float, minutes: float | None
-            ) -> tuple[int, int]:
-    """Iterations of both stages.
+def fitting(recipe: tuple[int, int], speeds: tuple[float, float], others: float, minutes: float | None, batch: int
+            ) -> tuple[int, int, int]:
+    """Iterations of both stages, and the batch of the second: halved where few iterations would be left.
 
     Args:
         recipe: iterations of both as the recipes have them; taken where no time is given.
         speeds: seconds for an iteration of each.
         others: seconds that all else takes.
         minutes: that there are.
+        batch: of the second stage as its recipe has it; an iteration takes as much less as it is smaller.
 
     Raises:
         UserError: so little time is given that nothing would be learned.
     """
     if minutes is None:
-        return recipe
+        return *recipe, batch
     work = recipe[0] * speeds[0] + recipe[1] * speeds[1]
     factor = (60 * minutes - others - SEARCH * speeds[1]) / work
+    if factor < ENOUGH and batch > 1:
+        return fitting(recipe, (speeds[0], speeds[1] * (batch // 2) / batch), others, minutes, batch // 2)
     if factor < SHORTEST:
         least = (others + SEARCH * speeds[1] + SHORTEST * work) / 60
         raise UserError(f'--minutes {minutes:g} is too little: with these photos and this start, this machine needs '
                         f'{least + 0.5:.0f} at least.')
     factor = min(factor, LONGEST)
-    return max(round(factor * recipe[0]), 10), max(round(factor * recipe[1]), 10)
+    return max(round(factor * recipe[0]), 10), max(round(factor * recipe[1]), 10), batch
 
 
 class Bar:

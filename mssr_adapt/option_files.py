@@ -34,7 +34,7 @@ class OptionFiles:
         return self._write(self._read(GENERATOR, 'degradation', iterations))
 
     def learning(self, iterations: int | None = None, name: str = 'on_draws', on_bicubic: bool = False,
-                 rate: float | None = None) -> Path:
+                 rate: float | None = None, batch: int | None = None) -> Path:
         """Stage 2: SR on what the generator draws; or on bicubic LR of the same crops, at the same rate.
 
         Args:
@@ -42,9 +42,12 @@ class OptionFiles:
             name: of the experiment.
             on_bicubic: take bicubic LR in the place of draws.
             rate: of the optimizer; None: that of the recipe and its halves are tried first.
+            batch: HR crops of an iteration; None: as the recipe has it.
         """
         opt = self._read(LEARNING, name, iterations)
         opt['network_g']['branches'] = [{'pretrained': str(self.start)}]
+        if batch is not None:
+            opt['datasets']['train']['batch_size_per_gpu'] = batch
         train = opt['train']
         if rate is not None:
             train['find_rate'], train['optim_g']['lr'] = False, rate
@@ -69,6 +72,11 @@ class OptionFiles:
     def recipe_lengths() -> tuple[int, int]:
         """Iterations of both stages, as the recipes have them."""
         return tuple(read_options(str(RECIPES / file))['train']['total_iter'] for file in (GENERATOR, LEARNING))
+
+    @staticmethod
+    def recipe_batch() -> int:
+        """HR crops of an iteration of stage 2, as its recipe has it."""
+        return read_options(str(RECIPES / LEARNING))['datasets']['train']['batch_size_per_gpu']
 
     def _read(self, recipe: str, name: str, iterations: int | None) -> dict:
         opt = read_options(str(RECIPES / recipe))

@@ -19,6 +19,7 @@ import ready_python
 from data_tools import write_photo
 from inference_tools import picture
 from mssr_adapt import adaptation, option_files
+from mssr_adapt.choice import UNSEEN
 from mssr_adapt.folders import write_bundled
 from mssr_adapt.option_files import OptionFiles
 from mssr_adapt.starts import BUNDLED, Start, read_start
@@ -35,19 +36,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope='module', autouse=True)
-def _small_trainings(tmp_path_factory):
-    """Those that this process starts are forked, and have batches of one crop of 96 pixels."""
+def recipes(tmp_path_factory):
+    """Recipes with batches of one crop of 96 pixels, in one layout; trainings are forked, few photos looked at."""
     recipes = tmp_path_factory.mktemp('recipes')
     for name in (option_files.GENERATOR, option_files.LEARNING):
         text = (option_files.RECIPES / name).read_text()
-        for option, value in (('batch_size_per_gpu', 1), ('gt_size', 96)):
-            text, changed = re.subn(rf'\b{option}: \d+', f'{option}: {value}', text)
+        for option, value in (('batch_size_per_gpu', '1'), ('gt_size', '96'), ('channels_last', 'true')):
+            text, changed = re.subn(rf'\b{option}: \w+', f'{option}: {value}', text)
             assert changed == 1
         (recipes / name).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         ready_python.fork_for(job, patch.setattr)
         patch.setattr(option_files, 'RECIPES', recipes)
-        yield
+        patch.setattr(adaptation, 'PHOTOS', 6)
+        yield recipes
 
 
 @pytest.fixture(scope='module')
@@ -106,8 +108,9 @@ def test_the_files_can_be_used(adapted):
     out, _ = adapted
     restorer = Restorer.load(out / 'restorer.safetensors')
     record = json.loads((out / 'work' / 'adaptation.json').read_text())
-    best = min(record['tried'], key=lambda row: row[-1])
-    assert (record['share'], restorer.setting) == tuple(best[:2])
+    least = min(row[-1] for row in record['tried'])
+    (chosen,) = (row for row in record['tried'] if (row[0], row[1]) == (record['share'], restorer.setting))
+    assert chosen[-1] <= least + UNSEEN
     start = Restorer.load(BUNDLED)
     assert any(not torch.equal(restorer.fidelity[name], start.fidelity[name]) for name in start.fidelity)
     degrade = LearnedDegradation.load(out / 'degradation.safetensors')
@@ -143,15 +146,18 @@ def test_a_start_of_one_kind_learns_twice(monkeypatch, world, tmp_path):
     assert not bicubic['train']['find_rate'] and 'gt_sharpen' not in bicubic['train']
     log = (tmp_path / 'out' / 'work' / 'logs' / 'on_draws.log').read_text()
     assert f'the rate of optim_g is {bicubic["train"]["optim_g"]["lr"]:.3g} ' in log
-    assert draws['datasets'] == bicubic['datasets'] and draws['manual_seed'] == bicubic['manual_seed']
+    assert draws['datasets'] == bicubic['datasets'] and draws['datasets']['train']['batch_size_per_gpu'] == 1
+    assert draws['manual_seed'] == bicubic['manual_seed']
     assert Restorer.load(tmp_path / 'out' / 'restorer.safetensors').setting == 0.9
 
 
-def test_stopped_it_goes_on(world, tmp_path):
+def test_stopped_it_goes_on(world, recipes, tmp_path):
     """Ctrl-C in the middle of a training: it is saved, and the same command does the rest."""
     code = (f"import sys; sys.path.append({str(ROOT / 'tests')!r}); from ready_python import fork_for; "
-            "from mssr_train import job; fork_for(job); from mssr_adapt.option_files import OptionFiles; "
-            "OptionFiles.recipe_lengths = staticmethod(lambda: (4, 400)); import adapt; sys.exit(adapt.main())")
+            "from mssr_train import job; fork_for(job); from mssr_adapt import option_files; from pathlib import Path; "
+            f"option_files.RECIPES = Path({str(recipes)!r}); "
+            "option_files.OptionFiles.recipe_lengths = staticmethod(lambda: (4, 4000)); "
+            "import adapt; sys.exit(adapt.main())")
     command = [sys.executable, '-c', code, *arguments(world, tmp_path / 'out')]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
     process = ready_python.popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -9,8 +9,8 @@ from torch.nn.functional import interpolate
 
 from data_tools import write_photo
 from inference_tools import TINY_RRDB, enliven
-from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose, restoring
-from mssr_adapt.clock import SEARCH, SHORTEST, fitting, seconds_per_iteration
+from mssr_adapt.choice import SETTINGS, SHARES, UNSEEN, Figures, Judge, Tried, choose, fitting_well, restoring
+from mssr_adapt.clock import ENOUGH, SEARCH, SHORTEST, fitting, seconds_per_iteration
 from mssr_adapt.ends import added, make_restorer
 from mssr_adapt.folders import FEWEST, check_roles, look, write_bundled
 from mssr_adapt.pairs import read_pairs
@@ -166,13 +166,24 @@ def test_what_was_learned_is_added_to_both_ends(fidelity, perception, B, ends):
 
 
 def test_lengths_fit_into_the_time():
-    i1, i2 = fitting((900, 500), (0.5, 0.2), 100, 25)
+    i1, i2, batch = fitting((900, 500), (0.5, 0.2), 100, 25, 4)
+    assert batch == 4
     assert abs(100 + 0.5 * i1 + 0.2 * (i2 + SEARCH) - 25 * 60) < 2 and abs(i1 / i2 - 900 / 500) < 0.01
-    assert fitting((900, 500), (0.5, 0.2), 100, None) == (900, 500)
+    assert fitting((900, 500), (0.5, 0.2), 100, None, 4) == (900, 500, 4)
     with pytest.raises(UserError, match=r'--minutes 1 is too little.* 3 at least'):
-        fitting((900, 500), (0.5, 0.2), 100, 1)
+        fitting((900, 500), (0.5, 0.2), 100, 1, 1)
     least = (100 + SEARCH * 0.2 + SHORTEST * 550) / 60
-    assert fitting((900, 500), (0.5, 0.2), 100, least + 0.01)[0] >= 90
+    assert fitting((900, 500), (0.5, 0.2), 100, least + 0.01, 1)[0] >= 90
+
+
+@pytest.mark.parametrize('minutes, batch', [(120, 4), (30, 4), (18, 2), (10, 1), (6, 1)])
+def test_a_slow_network_gets_smaller_batches_before_few_iterations(minutes, batch):
+    """A quarter of the recipe takes 22 s, 875 s and a search of 420 s at a batch of 4, half and a quarter of these two
+    at smaller ones."""
+    i1, i2, found = fitting((900, 500), (0.1, 7), 100, minutes, 4)
+    assert found == batch
+    assert 100 + 0.1 * i1 + 7 * batch / 4 * (i2 + SEARCH) == pytest.approx(60 * minutes, rel=0.01)
+    assert batch == 1 or i2 >= ENOUGH * 500
 
 
 def test_a_trial_tells_the_time_of_an_iteration(tmp_path):
@@ -222,13 +233,24 @@ def test_the_choice_takes_the_result_that_fits_its_photo():
     steps = []
     restorer, tried = choose(Start(TINY_RRDB, 4, S, C), F, None, judge, lambda done, total: steps.append((done, total)))
     assert len(tried) == len(SHARES) * len(SETTINGS) == steps[-1][0] == steps[-1][1]
-    best = min(tried, key=lambda one: one.figures.cycle + max(one.figures.noise - one.allowed, 0))
-    assert restorer.setting == best.setting and {one.allowed for one in tried} == {best.allowed}
+    least = min(one.figures.cycle + max(one.figures.noise - one.allowed, 0) for one in tried)
+    best = fitting_well(tried)
+    assert best.cost <= least + UNSEEN and restorer.setting == best.setting
+    assert {one.allowed for one in tried} == {best.allowed}
     assert best.allowed >= judge.clean_noise
     again = judge.measure(restoring(restorer))
     assert again.cycle == pytest.approx(best.figures.cycle) and again.noise >= 0
     perfect = judge.measure(lambda lq: interpolate(lq, scale_factor=4, mode='bicubic'))
     assert perfect.cycle < best.figures.cycle
+
+
+def test_of_what_fits_alike_the_nearest_to_fidelity_is_taken():
+    def one(share, setting, cycle, noise=1.0):
+        return Tried(share, setting, Figures(cycle, 0.0, noise), 1.0)
+
+    best, near, nearer, noisy = one(0.3, 0.9, 2.0), one(0.15, 0.8, 2.4), one(0.5, 0.8, 2.3), one(0.3, 0.7, 1.9, 2.0)
+    assert fitting_well([best, near, nearer, noisy, one(0.3, 0.5, 2.6)]) is nearer
+    assert fitting_well([best, one(0.3, 0.5, 2.6)]) is best
 
 
 def test_sharpening_keeps_flat_regions_and_doubles_no_edge():

@@ -25,15 +25,15 @@ def demo(root, *args):
 
 @pytest.fixture(scope='module')
 def copy(tmp_path_factory):
-    """The repository, with trainings of two iterations of one small crop, a choice on four photos, and processes that
-    are forked."""
+    """The repository, with trainings of two iterations of one small crop in one layout, a choice on four photos, and
+    processes that are forked."""
     root = shutil.copytree(ROOT, tmp_path_factory.mktemp('demo') / 'mssr', ignore=shutil.ignore_patterns(*WRITTEN))
     for name in ('degradation_deresnet', 'adapt'):  # the demo takes five times as many at most, or ten
         path = root / 'options' / 'recipes' / f'{name}.yml'
         text, changed = re.subn(r'\btotal_iter: \d+', 'total_iter: 2', path.read_text())
         assert changed == 2  # the training's and its scheduler's
-        for option, value in (('batch_size_per_gpu', 1), ('gt_size', 96)):
-            text, changed = re.subn(rf'\b{option}: \d+', f'{option}: {value}', text)
+        for option, value in (('batch_size_per_gpu', '1'), ('gt_size', '96'), ('channels_last', 'true')):
+            text, changed = re.subn(rf'\b{option}: \w+', f'{option}: {value}', text)
             assert changed == 1
         path.write_text(re.sub(r'\bdecay_start: \d+', 'decay_start: 1', text))
     for name, was, becomes in (
