@@ -5,7 +5,8 @@ PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Most of what is installed is never imported: the rest is compiled when it is.
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
 .PHONY: demo test lint install clean
 .DELETE_ON_ERROR:
@@ -21,18 +22,18 @@ lint: install
 
 install: $(VENV)/installed
 
-# Made anew when a requirement changes; otherwise a second call installs nothing. The third line builds BasicSR, which needs
-# requirements/build/sitecustomize.py from Python 3.13 on (pip builds in a folder of its own: the path is a whole one). --no-build-isolation: a build environment would download a
-# second PyTorch.
+# Made anew when a requirement changes; otherwise a second call installs nothing. The third line builds BasicSR, which
+# needs requirements/build/sitecustomize.py from Python 3.13 on (pip builds in a folder of its own: the path is a whole
+# one). --no-build-isolation: a build environment would download a second PyTorch.
 $(VENV)/installed: $(wildcard requirements/*.txt requirements/build/*.py) setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 14) else \
 	    "Python 3.10 to 3.14 is needed, and this is %d.%d: call make PYTHON=python3.12, say." % v)'
 	@echo 'Installing into $(VENV) (once, some minutes) ...'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -r requirements/torch.txt
-	PYTHONPATH='$(CURDIR)/requirements/build' $(PIP) install --no-build-isolation --no-deps basicsr==1.4.2
-	$(PIP) install --no-build-isolation -r requirements/basicsr.txt -r requirements/test.txt
-	$(PIP) install --no-build-isolation --no-deps -e .
+	$(PIP_INSTALL) -r requirements/torch.txt
+	PYTHONPATH='$(CURDIR)/requirements/build' $(PIP_INSTALL) --no-build-isolation --no-deps basicsr==1.4.2
+	$(PIP_INSTALL) --no-build-isolation -r requirements/basicsr.txt -r requirements/test.txt
+	$(PIP_INSTALL) --no-build-isolation --no-deps -e .
 	@$(BIN)/python -c 'import mssr_arch'
 	@touch $@
 

@@ -139,4 +139,4 @@ def test_the_helper_of_basicsrs_build_keeps_what_a_bare_exec_defines():
     path = ROOT / 'requirements' / 'build'
     done = subprocess.run([sys.executable, '-c', script], env={'PYTHONPATH': str(path)}, capture_output=True, text=True)
     assert done.stdout.split() == ['1', '2', '3', '4'], done.stderr
-    assert f"PYTHONPATH='$(CURDIR)/{path.relative_to(ROOT).as_posix()}' $(PIP) install" in read('Makefile')
+    assert f"PYTHONPATH='$(CURDIR)/{path.relative_to(ROOT).as_posix()}' $(PIP_INSTALL)" in read('Makefile')
