@@ -48,6 +48,7 @@ setup(
         'pillow>=10',
         'tqdm',
         'lpips>=0.1.4',
+        'DISTS-pytorch>=0.1',
         'pydantic>=2.8',
         'spandrel>=0.4',
         'safetensors>=0.4',

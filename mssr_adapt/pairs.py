@@ -12,7 +12,7 @@ from mssr_compat.errors import UserError
 from mssr_data.listing import key_of, list_folder
 from mssr_inference.picture_files import read_picture
 from mssr_inference.restorer import Restorer
-from mssr_metric.lpips_metric import calculate_lpips, prepare_lpips
+from mssr_metric.perceptual_metrics import calculate_lpips, prepare_lpips
 from mssr_metric.protocols import calculate_psnr_protocol, calculate_ssim_protocol
 
 

@@ -10,6 +10,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -92,13 +93,34 @@ def load_vgg16_features(weights: str | None, key: str) -> nn.Module:
     return features
 
 
+def load_dists(weights: str | None, key: str) -> nn.Module:
+    """The DISTS network of package ``DISTS_pytorch`` on local or downloaded VGG16 weights; errors as `load_lpips`.
+
+    Called with two batches (N, 3, H, W) RGB in [0, 1], it gives N distances. The package builds on torchvision's VGG16
+    with a download, and looks for its own weights where pip may not have put them.
+    """
+    try:
+        from DISTS_pytorch import DISTS_pt
+    except ImportError as error:
+        raise UserError(f'{key}: DISTS needs the package DISTS-pytorch: pip install DISTS-pytorch==0.1') from error
+    features, models = load_vgg16_features(weights, key), DISTS_pt.models
+    with torch.random.fork_rng(devices=[]):  # it draws weights that are replaced
+        DISTS_pt.models = SimpleNamespace(vgg16=lambda pretrained: SimpleNamespace(features=features))
+        try:
+            model = DISTS_pt.DISTS(load_weights=False)
+        finally:
+            DISTS_pt.models = models
+    model.load_state_dict(read_weights(Path(DISTS_pt.__file__).with_name('weights.pt')), strict=False)
+    return model
+
+
 def read_features(net: str, names: dict[str, str], weights: str | None, key: str) -> dict[str, Tensor]:
     """The backbone's feature weights under new names: ``names`` maps each to torchvision's, without ``features.``."""
     backbone = BACKBONES[net]
     path = find_weights(backbone, weights, key)
     state = read_weights(path, key=key)
     try:
-        return {name: state[f'features.{source}'] for name, source in names.items()}
+        return {name: state[f'features.{source}'].float() for name, source in names.items()}
     except KeyError as error:
         raise UserError(f'{key}: {path} holds {describe_weights(state)}, but torchvision\'s {backbone.title} '
                         f'({backbone.file}) is expected') from error

@@ -1,4 +1,4 @@
-"""Perceptual losses of both stages (published option ``per_type`` of stage 1: LPIPS or VGG16)."""
+"""Perceptual losses of both stages (published option ``per_type`` of stage 1: LPIPS or VGG16), and DISTS."""
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mssr_compat.errors import UserError
-from mssr_loss.backbone import LPIPS_SMALLEST, FrozenNet, load_lpips, load_vgg16_features
+from mssr_loss.backbone import LPIPS_SMALLEST, FrozenNet, load_dists, load_lpips, load_vgg16_features
 
 _KEY = 'train.perceptual_opt.weights'
 
@@ -43,6 +43,32 @@ class LPIPSLoss(FrozenNet):
         with torch.autocast(x.device.type, enabled=False):
             # The network wants [-1, 1].
             return self.loss_weight * self.net(x.float(), y.detach().float(), normalize=True).mean()
+
+
+@LOSS_REGISTRY.register()
+class DISTSLoss(FrozenNet):
+    """``loss_weight * DISTS(x, y)``, averaged over the batch (Ding et al., TPAMI 2020, arXiv 2004.07728).
+
+    Structure and texture of VGG16's features: less strict than LPIPS on where a texture's grains lie. Always in
+    float32, also under autocast. The target gets no gradient.
+
+    Args:
+        loss_weight: weight of the loss.
+        weights: torchvision's VGG16 weight file; by default searched for and at last downloaded. DISTS's own weights
+            come with package ``DISTS-pytorch``.
+
+    Raises:
+        UserError: as :class:`LPIPSLoss`.
+    """
+
+    def __init__(self, loss_weight: float = 0.01, weights: str | None = None) -> None:
+        super().__init__(load_dists(weights, _KEY))
+        self.loss_weight = loss_weight
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """DISTS of ``x`` to the target ``y``, both (N, 3, H, W) RGB in [0, 1]; returns a scalar."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.loss_weight * self.net(x.float(), y.detach().float(), require_grad=True).mean()
 
 
 @LOSS_REGISTRY.register()

@@ -27,7 +27,7 @@ PROTOCOLS = {
     'basicsr': Protocol(crop_scale=True, luma=True),
 }
 _METRICS = ('psnr', 'ssim')
-_LOWER = ('lpips', 'distance', 'niqe')  # in names of metrics of which lower is better
+_LOWER = ('lpips', 'dists', 'distance', 'niqe')  # in names of metrics of which lower is better
 _WINDOW = 11  # pixels a side of SSIM's Gaussian window; BasicSR's SSIM of smaller images is nan
 
 
@@ -77,8 +77,8 @@ def name_metrics(metrics: dict[str, dict], scale: int) -> dict[str, dict]:
     """Complete the options ``val.metrics``: every protocol metric is called after its protocol and knows the scale.
 
     BasicSR logs a metric under its YAML name, so ``psnr: {type: calculate_psnr_protocol, protocol: mssr}`` becomes
-    ``psnr_mssr``; a name that already ends in the protocol stays. LPIPS, NIQE and distances are told to BasicSR as
-    lower-is-better. Other metrics pass unchanged.
+    ``psnr_mssr``; a name that already ends in the protocol stays. LPIPS, DISTS, NIQE and distances are told to BasicSR
+    as lower-is-better. Other metrics pass unchanged.
 
     Raises:
         UserError: unknown protocol, a name that carries the other protocol, or two metrics of one name.

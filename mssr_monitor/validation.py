@@ -14,7 +14,7 @@ from mssr_compat.distributed import total, world
 from mssr_compat.errors import UserError
 from mssr_compat.random_state import kept_random_state
 from mssr_metric import better
-from mssr_metric.lpips_metric import prepare_lpips
+from mssr_metric.perceptual_metrics import PREPARE
 from mssr_monitor.experiment_record import append_validation, read_best, write_best
 
 
@@ -55,8 +55,8 @@ class Validator:
         if self.monitor is None:
             return
         for metric in self.metrics.values():
-            if metric.get('type') == 'calculate_lpips':  # the first validation may be hours away
-                prepare_lpips(**metric)
+            if metric.get('type') in PREPARE:  # the first validation may be hours away
+                PREPARE[metric['type']](**metric)
         known = [*self.metrics, *(self.monitor.figures if self.monitored else ())]
         if self.select and self.select not in known:
             raise UserError(f'val.select is {self.select}, but the best network can be chosen by '

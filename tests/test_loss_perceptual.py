@@ -1,5 +1,6 @@
 import copy
 import urllib.error
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,9 +73,34 @@ def test_vgg_is_the_squared_distance_after_the_fifth_pooling(weights, use_input_
     assert loss(x, y).item() == pytest.approx(3 * (features(x) - features(y)).pow(2).mean().item(), rel=1e-5)
 
 
+def test_dists_equals_the_package(weights, monkeypatch):
+    """Built as the package does it, on torchvision's VGG16; its own weights lie beside it, not where it looks."""
+    from DISTS_pytorch import DISTS_pt
+
+    net = torchvision.models.vgg16()
+    net.load_state_dict(backbone_state('vgg'), strict=False)
+    monkeypatch.setattr(torchvision.models, 'vgg16', lambda pretrained=False: copy.deepcopy(net))
+    monkeypatch.setattr(DISTS_pt.sys, 'prefix', str(Path(DISTS_pt.__file__).parent))
+    reference = DISTS_pt.DISTS()
+    x, y = torch.rand(2, 3, 3, 37, 64)
+    loss = build_loss({'type': 'DISTSLoss', 'loss_weight': 3, 'weights': weights['vgg']})
+    assert loss(x, y).item() == pytest.approx(3 * reference(x, y).mean().item(), rel=1e-5)
+    assert loss(x, y) > 1e-3
+
+
+def test_weights_of_half_precision_are_computed_with_in_full(weights, tmp_path):
+    torch.save({name: tensor.half() for name, tensor in backbone_state('vgg').items()}, tmp_path / 'half.pth')
+    x, y = torch.rand(2, 1, 3, 32, 32)
+    for options in ({'type': 'LPIPSLoss', 'net': 'vgg'}, {'type': 'DISTSLoss'}, {'type': 'VGGFeatureLoss'}):
+        half, full = (build_loss({**options, 'weights': file})(x, y) for file in (
+            str(tmp_path / 'half.pth'), weights['vgg']))
+        assert half.dtype == torch.float32 and half.item() == pytest.approx(full.item(), rel=0.05)
+
+
 def losses(weights):
     return [lpips_loss(weights), lpips_loss(weights, 'vgg'),
-            build_loss({'type': 'VGGFeatureLoss', 'weights': weights['vgg']})]
+            build_loss({'type': 'VGGFeatureLoss', 'weights': weights['vgg']}),
+            build_loss({'type': 'DISTSLoss', 'weights': weights['vgg']})]
 
 
 def test_the_network_stays_out_of_training(weights):
@@ -91,7 +117,7 @@ def test_gradient_reaches_the_generated_image_alone(weights):
         loss(x, y).backward()
         assert x.grad.isfinite().all() and x.grad.abs().sum() > 0
         assert y.grad is None
-        assert loss(x, x) == 0
+        assert loss(x, x).item() == pytest.approx(0, abs=1e-8)
 
 
 def test_full_precision_under_autocast(weights):
@@ -153,6 +179,7 @@ def test_weights_are_downloaded_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(('options', 'file'), [
     ({'type': 'LPIPSLoss'}, FILES['alex']),
     ({'type': 'LPIPSLoss', 'net': 'vgg'}, FILES['vgg']),
+    ({'type': 'DISTSLoss'}, FILES['vgg']),
     ({'type': 'VGGFeatureLoss'}, FILES['vgg']),
 ])
 def test_a_failed_download_says_where_to_put_the_file(options, file):

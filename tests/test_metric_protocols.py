@@ -99,14 +99,16 @@ def test_names_carry_the_protocol():
         'psnr_basicsr': {'type': 'calculate_psnr_protocol', 'protocol': 'basicsr', 'scale': 2},
         'niqe': {'type': 'calculate_niqe', 'crop_border': 4, 'better': 'lower'},
         'lpips': {'type': 'calculate_lpips'},
+        'texture': {'type': 'calculate_dists'},
     }, scale=SCALE)
     assert metrics == {
         'psnr_mssr': {'type': 'calculate_psnr_protocol', 'protocol': 'mssr', 'scale': 4},
         'psnr_basicsr': {'type': 'calculate_psnr_protocol', 'protocol': 'basicsr', 'scale': 2},
         'niqe': {'type': 'calculate_niqe', 'crop_border': 4, 'better': 'lower'},
         'lpips': {'type': 'calculate_lpips', 'better': 'lower'},
+        'texture': {'type': 'calculate_dists', 'better': 'lower'},
     }
-    assert list(metrics) == ['psnr_mssr', 'psnr_basicsr', 'niqe', 'lpips']
+    assert list(metrics) == ['psnr_mssr', 'psnr_basicsr', 'niqe', 'lpips', 'texture']
 
 
 def test_names_that_mislead_are_refused():

@@ -43,7 +43,7 @@ from mssr_diagnose.folder import measure_folder, open_folder
 from mssr_diagnose.groups import PhotoGroups, group_photos
 from mssr_diagnose.photo import measure_photo
 from mssr_inference.export import mean_of_weights
-from mssr_metric.lpips_metric import prepare_lpips
+from mssr_metric.perceptual_metrics import prepare_lpips
 
 GENERATORS = ('deresnet', 'han', 'pdm')
 #: iterations of SR, all branches together; of a group's generator; of an adaptation

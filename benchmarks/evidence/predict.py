@@ -38,7 +38,7 @@ from mssr_adapt.starts import BUNDLED, Start
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, write_whole
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
-from mssr_metric.lpips_metric import prepare_lpips
+from mssr_metric.perceptual_metrics import prepare_lpips
 
 SHARE, SETTING = 0.6, 0.8  # of what was learned, and of the knob, at which the restorer is measured, too
 

@@ -8,7 +8,7 @@ import mssr_loss  # noqa: F401
 import mssr_metric  # noqa: F401
 from backbone_tools import FILES, write_backbone
 from mssr_compat.errors import UserError
-from mssr_metric.lpips_metric import _network
+from mssr_metric.perceptual_metrics import _network
 
 
 @pytest.fixture(scope='module')
@@ -37,6 +37,19 @@ def test_is_the_loss_of_the_same_images_in_rgb(weights, net):
     assert value == pytest.approx(loss(x, y).item(), rel=1e-5)
     assert value != pytest.approx(loss(x.flip(1), y.flip(1)).item(), rel=1e-5)
     assert measure(img, img, weights, net) == 0
+
+
+def test_dists_is_the_loss_of_the_same_images_in_rgb(weights):
+    img, img2 = pair()
+    x, y = (torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None] / 255 for image in (img, img2))
+    loss = build_loss({'type': 'DISTSLoss', 'weights': weights['vgg'], 'loss_weight': 1})
+    options = {'type': 'calculate_dists', 'device': 'cpu', 'weights': weights['vgg'], 'crop_border': 0}
+    value = calculate_metric({'img': img, 'img2': img2}, options)
+    assert isinstance(value, float) and value == pytest.approx(loss(x, y).item(), rel=1e-4)
+    assert value != pytest.approx(loss(x.flip(1), y.flip(1)).item(), rel=1e-4)
+    assert calculate_metric({'img': img, 'img2': img}, options) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(UserError, match='DISTS compares'):
+        calculate_metric({'img': img, 'img2': img2[:, :-1]}, options)
 
 
 def test_the_border_is_cut(weights):

@@ -1,4 +1,4 @@
-"""LPIPS as a metric of validation and testing."""
+"""LPIPS and DISTS as metrics of validation and testing."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import torch
 from basicsr.utils.registry import METRIC_REGISTRY
 from torch import Tensor, nn
 
-from mssr_loss.backbone import LPIPS_SMALLEST, load_lpips
+from mssr_loss.backbone import LPIPS_SMALLEST, load_dists, load_lpips
 from mssr_metric.protocols import check_pair
 
 
@@ -31,10 +31,33 @@ def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, net
     Raises:
         UserError: weights missing, sizes that differ, or images under 31 (``alex``) or 16 (``vgg``) pixels a side.
     """
-    network = _network(net, device or ('cuda' if torch.cuda.is_available() else 'cpu'), weights)
+    network = _network(net, device or _device(), weights)
     check_pair(f'LPIPS ({net})', img, img2, crop_border, LPIPS_SMALLEST[net])
     parameter = next(network.parameters())
     return network(_to_tensor(img, crop_border, parameter), _to_tensor(img2, crop_border, parameter)).item()
+
+
+@METRIC_REGISTRY.register()
+@torch.no_grad()
+def calculate_dists(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, device: str | None = None,
+                    weights: str | None = None, better: str | None = None) -> float:
+    """Distance of structure and texture (Ding et al., TPAMI 2020); 0 for equal images, lower is better.
+
+    Images are compared at their own size, as pyiqa does; the authors' script shrinks larger ones to 256 pixels first.
+
+    Args:
+        img, img2: (H, W, 3) BGR or (H, W) gray in [0, 255], as BasicSR's validation makes them.
+        crop_border: pixels to cut from each side first.
+        device: where to compute; by default CUDA if there is one.
+        weights: VGG16's weight file; by default searched for as :mod:`mssr_loss.backbone` says.
+        better: ``lower``, which BasicSR's record of the best iteration reads, not this function.
+
+    Raises:
+        UserError: weights missing, or sizes that differ.
+    """
+    network = _network('dists', device or _device(), weights)
+    check_pair('DISTS', img, img2, crop_border, 1)
+    return network(*((_to_tensor(one, crop_border, network.mean) + 1) / 2 for one in (img, img2))).item()
 
 
 def prepare_lpips(net: str = 'alex', device: str | None = None, weights: str | None = None, **_: object) -> None:
@@ -43,12 +66,26 @@ def prepare_lpips(net: str = 'alex', device: str | None = None, weights: str | N
     Raises:
         UserError: weights missing.
     """
-    _network(net, device or ('cuda' if torch.cuda.is_available() else 'cpu'), weights)
+    _network(net, device or _device(), weights)
+
+
+def prepare_dists(device: str | None = None, weights: str | None = None, **_: object) -> None:
+    """The same for :func:`calculate_dists`."""
+    _network('dists', device or _device(), weights)
+
+
+PREPARE = {'calculate_lpips': prepare_lpips, 'calculate_dists': prepare_dists}
+
+
+def _device() -> str:
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 @cache
-def _network(net: str, device: str, weights: str | None) -> nn.Module:
-    return load_lpips(net, weights, 'val.metrics.<name>.weights').to(device).eval().requires_grad_(False)
+def _network(name: str, device: str, weights: str | None) -> nn.Module:
+    key = 'val.metrics.<name>.weights'
+    network = load_dists(weights, key) if name == 'dists' else load_lpips(name, weights, key)
+    return network.to(device).eval().requires_grad_(False)
 
 
 def _to_tensor(image: np.ndarray, crop_border: int, like: Tensor) -> Tensor:
