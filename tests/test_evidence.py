@@ -35,7 +35,7 @@ from data_tools import write_photo
 from inference_tools import picture
 from mssr_arch.imresize import bicubic_downsample
 from mssr_compat.errors import UserError
-from mssr_metric import lpips_metric
+from mssr_metric import perceptual_metrics
 from mssr_options.check import check_options
 from mssr_options.reader import read_options
 from mssr_train import job
@@ -166,7 +166,7 @@ def test_lpips_is_measured_where_weights_are_at_hand(run, tmp_path, monkeypatch)
     out, command = run
     write_backbone(tmp_path)
     monkeypatch.setenv('MSSR_WEIGHTS', str(tmp_path))
-    lpips_metric._network.cache_clear()
+    perceptual_metrics._network.cache_clear()
     assert evidence.main([*command, '--report-only']) == 0
     results = json.loads((out / 'results.json').read_text())
     means = {row: results['summary']['rows'][row]['lpips']['mean'] for row in ('bicubic', 'interpolation')}
@@ -174,7 +174,7 @@ def test_lpips_is_measured_where_weights_are_at_hand(run, tmp_path, monkeypatch)
     assert means['bicubic'] > 0
     assert difference['mean'] == pytest.approx(means['interpolation'] - means['bicubic'])  # less is better
     assert 'LPIPS' in (out / 'results.md').read_text()
-    lpips_metric._network.cache_clear()
+    perceptual_metrics._network.cache_clear()
 
 
 def test_rows_of_several_commands_stand_in_one_table(run):

@@ -1,6 +1,7 @@
 """Upscalers beside each other on pairs: figures, halves, intervals, what is kept, and what goes wrong."""
 
 import json
+import os
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -23,7 +24,7 @@ from data_tools import write_photo
 from inference_tools import ENSEMBLE, TINY_RRDB, generator_checkpoint, picture, sr_checkpoint
 from mssr_compat.errors import UserError
 from mssr_inference.networks import load_upscaler
-from mssr_metric import lpips_metric
+from mssr_metric import perceptual_metrics
 
 PHOTOS = ('a', 'b', 'c')
 
@@ -31,9 +32,9 @@ PHOTOS = ('a', 'b', 'c')
 @pytest.fixture(autouse=True)
 def backbone(tmp_path_factory, monkeypatch):
     monkeypatch.setenv('MSSR_WEIGHTS', str(write_backbone(tmp_path_factory.mktemp('weights')).parent))
-    lpips_metric._network.cache_clear()
+    perceptual_metrics._network.cache_clear()
     yield
-    lpips_metric._network.cache_clear()
+    perceptual_metrics._network.cache_clear()
 
 
 @pytest.fixture
@@ -145,6 +146,17 @@ def test_rows_of_files_of_settings_and_of_seeds(world, files, knob, tmp_path, ca
     strip = cv2.imread(str(out / 'strip_b.png'))  # LR, two rows, truth: each pixel as it is
     assert strip.shape[1] == 4 * (72 + 8) + 8
     assert (strip[-72:-8, -80:-8, ::-1] == picture(64, 72, seed=1)).all()
+
+
+def test_dists_is_measured_where_vgg16_is_at_hand(world, files, tmp_path):
+    out = tmp_path / 'out'
+    for has_it in (False, True):
+        if has_it:
+            write_backbone(Path(os.environ['MSSR_WEIGHTS']), 'vgg')
+        assert peers.main([str(world), '--out', str(out), '--checkpoint', f'one={files[0]}']) == 0
+        small, text = json.loads((out / 'peers.json').read_text())['sets']['small'], (out / 'peers.md').read_text()
+        assert [('dists' in figures['']) for figures in small['figures'].values()] == [has_it] * 3
+        assert ('| DISTS |' in text) == has_it and ('dists' in small['summary']['best_peer']) == has_it
 
 
 def test_what_is_measured_is_not_measured_again(world, files, tmp_path, monkeypatch):

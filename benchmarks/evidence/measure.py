@@ -15,7 +15,7 @@ from mssr_compat.errors import UserError
 from mssr_compat.files import write_whole
 from mssr_inference.networks import load_generator
 from mssr_loss.backbone import BACKBONES, local_weights
-from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
+from mssr_metric import calculate_dists, calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
 from mssr_metric.octaves import band_power
 from mssr_metric.photo_sets import luma
 from mssr_metric.protocols import PROTOCOLS
@@ -24,14 +24,15 @@ from mssr_monitor.generator_study import GeneratorStudy
 METRICS = [f'{metric}_{protocol}' for protocol in PROTOCOLS for metric in ('psnr', 'ssim')]
 
 
-def image_figures(picture: np.ndarray, truth: np.ndarray, lpips: bool) -> dict[str, float]:
+def image_figures(picture: np.ndarray, truth: np.ndarray, lpips: bool, dists: bool = False) -> dict[str, float]:
     """All figures of one picture, (H, W, 3) RGB uint8 each."""
     bgr = [np.ascontiguousarray(image[..., ::-1]) for image in (picture, truth)]
     found = {}
     for protocol in PROTOCOLS:
         found[f'psnr_{protocol}'] = calculate_psnr_protocol(*bgr, protocol, SCALE)
         found[f'ssim_{protocol}'] = calculate_ssim_protocol(*bgr, protocol, SCALE)
-    return found | ({'lpips': calculate_lpips(*bgr)} if lpips else {})
+    found |= {'lpips': calculate_lpips(*bgr)} if lpips else {}
+    return found | ({'dists': calculate_dists(*bgr)} if dists else {})
 
 
 def octave_figures(picture: np.ndarray, truth: np.ndarray) -> dict[str, float]:

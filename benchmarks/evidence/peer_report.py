@@ -13,7 +13,8 @@ from mssr_metric import better
 from mssr_metric.octaves import OCTAVES
 
 #: metric: (title, digits)
-FIGURES = {'psnr_mssr': ('PSNR', 2), 'ssim_mssr': ('SSIM', 3), 'lpips': ('LPIPS', 3), 'octaves': ('octaves', 1)}
+FIGURES = {'psnr_mssr': ('PSNR', 2), 'ssim_mssr': ('SSIM', 3), 'lpips': ('LPIPS', 3), 'dists': ('DISTS', 3),
+           'octaves': ('octaves', 1)}
 LOWER = {metric: metric == 'octaves' or better(metric) == 'lower' for metric in FIGURES}
 BICUBIC, BEST = 'bicubic', 'the best peer'
 LOCK = '+lock'  # what names of rows with the colour lock end in
@@ -25,15 +26,16 @@ RULE = ("Differences are paired by photo, with their 95 % interval (Student's t;
 
 def summarize(figures: dict, peers: list[str]) -> dict:
     """Means, octaves, the best peer in each figure, and the differences of all rows, better minus worse."""
-    means = {row: {metric: over_seeds(of(figures, row, metric))[0] for metric in FIGURES} for row in figures}
+    known = [metric for metric in FIGURES if all(metric in one for seeds in figures.values() for one in seeds.values())]
+    means = {row: {metric: over_seeds(of(figures, row, metric))[0] for metric in known} for row in figures}
     differences: dict[str, dict] = {row: {} for row in figures}
     for row, other in permutations(figures, 2):
-        found = {m: paired(of(figures, row, m), of(figures, other, m), LOWER[m]) for m in FIGURES}
+        found = {m: paired(of(figures, row, m), of(figures, other, m), LOWER[m]) for m in known}
         differences[row][other] = {metric: one.as_dict() for metric, one in found.items() if one}
     return {'means': means, 'differences': differences,
             'octaves': {row: [octave(of(figures, row, f'octave_{k}')) for k in range(len(OCTAVES))]
                         for row in figures},
-            'best_peer': {m: (min if LOWER[m] else max)(peers, key=lambda row, m=m: means[row][m]) for m in FIGURES}
+            'best_peer': {m: (min if LOWER[m] else max)(peers, key=lambda row, m=m: means[row][m]) for m in known}
             if peers else {}}
 
 
@@ -48,18 +50,20 @@ def to_markdown(results: dict, against: list[str]) -> str:
     lines = ['# Peers', '', f'Command: `{results["command"]}`', '']
     for name, found in results['sets'].items():
         summary = found['summary']
+        shown = {metric: FIGURES[metric] for metric in next(iter(summary['means'].values()))}
+        with_pairs = [metric for metric in shown if metric != 'octaves']
         part = {'both': '', 'first': ', the first of every two', 'second': ', the second of every two'}[results['half']]
         lines += [f'## {name}', '', f'{len(found["photos"])} pairs{part}.', '']
-        lines += table(['', 'PSNR', 'SSIM', 'LPIPS', 'power in octaves', 'off by, dB'], [
+        lines += table(['', *(shown[metric][0] for metric in with_pairs), 'power in octaves', 'off by, dB'], [
             [f'`{row}`{f", {seeds} seeds" if (seeds := len(found["figures"][row])) > 1 else ""}',
-             *(f'{means[metric]:.{FIGURES[metric][1]}f}' for metric in ('psnr_mssr', 'ssim_mssr', 'lpips')),
+             *(f'{means[metric]:.{shown[metric][1]}f}' for metric in with_pairs),
              ' '.join(f'{one["mean"]:.2f}' for one in summary['octaves'][row]), f'{means["octaves"]:.1f}']
             for row, means in summary['means'].items()])
         for other in dict.fromkeys([BICUBIC, *([BEST] if summary['best_peer'] else []), *against]):
-            others = summary['best_peer'] if other == BEST else dict.fromkeys(FIGURES, other)
-            head = [f'{title}, {others[metric]}' if other == BEST else title for metric, (title, _) in FIGURES.items()]
+            others = summary['best_peer'] if other == BEST else dict.fromkeys(shown, other)
+            head = [f'{title}, {others[metric]}' if other == BEST else title for metric, (title, _) in shown.items()]
             lines += ['', *table([f'against {other}', *head], [
-                [f'`{row}`', *(_cell(summary['differences'][row], others[metric], metric) for metric in FIGURES)]
+                [f'`{row}`', *(_cell(summary['differences'][row], others[metric], metric) for metric in shown)]
                 for row in summary['means'] if row != other])]
         lines += ['', f'![PSNR against LPIPS]({found["plot"]})', '']
     return '\n'.join([*lines, RULE, ''])

@@ -36,7 +36,7 @@ from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, write_whole
 from mssr_inference.networks import load_upscaler
 from mssr_inference.upscaler import LOCK_SIGMA, Upscaler, lock_color
-from mssr_loss.backbone import BACKBONES, find_weights
+from mssr_loss.backbone import BACKBONES, find_weights, local_weights
 from mssr_metric.octaves import OCTAVES
 from mssr_metric.photo_sets import as_pixels
 
@@ -175,8 +175,9 @@ class Kept:
     """Figures of each source and photo, in ``OUT/figures`` by what they were made of."""
 
     def __init__(self, out: Path) -> None:
-        alex = find_weights(BACKBONES['alex'], None, 'LPIPS')
-        settings = json.dumps([file_hash(alex), OCTAVES, LOCK_SIGMA])
+        alex, vgg = find_weights(BACKBONES['alex'], None, 'LPIPS'), local_weights(BACKBONES['vgg'])
+        self.dists = vgg is not None  # it is not downloaded for DISTS
+        settings = json.dumps([file_hash(alex), OCTAVES, LOCK_SIGMA, *([file_hash(vgg)] if vgg else [])])
         self.folder = out / 'figures' / hashlib.sha256(settings.encode()).hexdigest()[:8]
 
     def read(self, source: Source) -> dict[str, list[dict]]:
@@ -192,8 +193,8 @@ class Kept:
         kept = self.read(source)
         for hr, lr in pairs:
             truth = read_rgb(hr)
-            kept[_pair_key((hr, lr))] = [image_figures(picture, truth, lpips=True) | octave_figures(picture, truth)
-                                         for picture in source.pictures(lr)]
+            kept[_pair_key((hr, lr))] = [image_figures(picture, truth, True, self.dists)
+                                         | octave_figures(picture, truth) for picture in source.pictures(lr)]
             write_whole(self.folder / f'{source.key}.json', json.dumps(kept))
 
     def figures(self, sources: dict[str, list[Source]], pairs: Pairs) -> dict:
