@@ -101,7 +101,7 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
     again, is nearest to its photo. Noise that a network keeps, or sharpens, fits the photo, too, and is therefore
     counted as well, beyond that of clean photos or of the end of fidelity. What is near that end fits better still, and
     blurs: it is not among what is tried. Of what fits as well as the best, but for what nobody sees, the setting
-    nearest to fidelity is taken.
+    nearest to fidelity is taken, with the smallest share.
 
     Args:
         start: the start.
@@ -127,4 +127,4 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
 def fitting_well(tried: list[Tried]) -> Tried:
     """Of those whose cost is that of the best, but for what nobody sees, the one nearest to fidelity."""
     least = min(one.cost for one in tried)
-    return min((one for one in tried if one.cost <= least + UNSEEN), key=lambda one: (one.setting, one.cost))
+    return min((one for one in tried if one.cost <= least + UNSEEN), key=lambda one: (one.setting, one.share))
