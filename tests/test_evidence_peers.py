@@ -148,15 +148,18 @@ def test_rows_of_files_of_settings_and_of_seeds(world, files, knob, tmp_path, ca
     assert (strip[-72:-8, -80:-8, ::-1] == picture(64, 72, seed=1)).all()
 
 
-def test_dists_is_measured_where_vgg16_is_at_hand(world, files, tmp_path):
-    out = tmp_path / 'out'
-    for has_it in (False, True):
-        if has_it:
-            write_backbone(Path(os.environ['MSSR_WEIGHTS']), 'vgg')
-        assert peers.main([str(world), '--out', str(out), '--checkpoint', f'one={files[0]}']) == 0
+def test_dists_is_measured_where_it_is_asked_for(world, files, tmp_path, monkeypatch, capsys):
+    out, command = tmp_path / 'out', [str(world), '--out', str(tmp_path / 'out'), '--checkpoint', f'one={files[0]}']
+    monkeypatch.setattr(perceptual_metrics.torch.hub, 'get_dir', lambda: str(tmp_path / 'file' / 'hub'))
+    (tmp_path / 'file').write_text('no folder')  # nothing can be downloaded
+    assert peers.main([*command, '--dists']) == 2
+    assert 'VGG16' in capsys.readouterr().err
+    write_backbone(Path(os.environ['MSSR_WEIGHTS']), 'vgg')
+    for asked in (False, True):
+        assert peers.main([*command, *(['--dists'] if asked else [])]) == 0
         small, text = json.loads((out / 'peers.json').read_text())['sets']['small'], (out / 'peers.md').read_text()
-        assert [('dists' in figures['']) for figures in small['figures'].values()] == [has_it] * 3
-        assert ('| DISTS |' in text) == has_it and ('dists' in small['summary']['best_peer']) == has_it
+        assert [('dists' in figures['']) for figures in small['figures'].values()] == [asked] * 3
+        assert ('| DISTS |' in text) == asked and ('dists' in small['summary']['best_peer']) == asked
 
 
 def test_what_is_measured_is_not_measured_again(world, files, tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, write_whole
 from mssr_inference.networks import load_upscaler
 from mssr_inference.upscaler import LOCK_SIGMA, Upscaler, lock_color
-from mssr_loss.backbone import BACKBONES, find_weights, local_weights
+from mssr_loss.backbone import BACKBONES, find_weights
 from mssr_metric.octaves import OCTAVES
 from mssr_metric.photo_sets import as_pixels
 
@@ -101,6 +101,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--curve', **many, metavar='NAME=FILE', help=f'ours, at P of {", ".join(map(str, CURVE))}')
     parser.add_argument('--half', choices=HALVES, default='both',
                         help='every other pair by name, from the first (to choose by) or the second on (to report)')
+    parser.add_argument('--dists', action='store_true', help="DISTS, too: it needs VGG16's weights, and takes long")
     parser.add_argument('--against', **many, metavar='ROW', help='further rows to compare all others with')
     parser.add_argument('--strip', metavar='PHOTO', help='name of the photo that a strip of pictures shows')
     parser.add_argument('--show', **many, metavar='ROW', help='rows in the strip (default: all)')
@@ -174,10 +175,12 @@ def half(pairs: Pairs, which: str) -> Pairs:
 class Kept:
     """Figures of each source and photo, in ``OUT/figures`` by what they were made of."""
 
-    def __init__(self, out: Path) -> None:
-        alex, vgg = find_weights(BACKBONES['alex'], None, 'LPIPS'), local_weights(BACKBONES['vgg'])
-        self.dists = vgg is not None  # it is not downloaded for DISTS
-        settings = json.dumps([file_hash(alex), OCTAVES, LOCK_SIGMA, *([file_hash(vgg)] if vgg else [])])
+    def __init__(self, out: Path, dists: bool) -> None:
+        self.dists = dists
+        weights = [find_weights(BACKBONES['alex'], None, 'LPIPS')]
+        weights += [find_weights(BACKBONES['vgg'], None, '--dists')] if dists else []
+        hashes = [file_hash(path) for path in weights]
+        settings = json.dumps([hashes[0], OCTAVES, LOCK_SIGMA, *hashes[1:]])
         self.folder = out / 'figures' / hashlib.sha256(settings.encode()).hexdigest()[:8]
 
     def read(self, source: Source) -> dict[str, list[dict]]:
@@ -229,7 +232,7 @@ def run(args: argparse.Namespace, argv: list[str]) -> None:
         raise UserError(f"--strip: no set has a photo '{args.strip}', but one has "
                         f"'{next(iter(next(iter(everything.values()))))}'.")
     sets = {name: half(pairs, args.half) for name, pairs in everything.items()}
-    kept, each = Kept(args.out), [source for same in sources.values() for source in same]
+    kept, each = Kept(args.out, args.dists), [source for same in sources.values() for source in same]
     left = [(name, source, missing) for name, pairs in sets.items() for source in each
             if (missing := kept.missing(source, pairs))]
     for _, source, _ in left:
