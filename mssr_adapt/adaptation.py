@@ -17,7 +17,7 @@ import torch
 from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose, fitting_well, interpolated, restoring, with_weights
 from mssr_adapt.clock import SEARCH, Bar, fitting, seconds_per_iteration
 from mssr_adapt.folders import Folder, check_roles, look, write_bundled
-from mssr_adapt.option_files import OptionFiles
+from mssr_adapt.option_files import TRIAL, OptionFiles
 from mssr_adapt.pairs import measure_pairs
 from mssr_adapt.starts import BUNDLED, Start, read_start
 from mssr_arch.imresize import bicubic_downsample
@@ -193,15 +193,20 @@ class Adaptation:
     def _plan(self, files: OptionFiles, start: Start) -> None:
         """Try how fast this machine is, and settle lengths once for all."""
         self.say('Trying how fast this machine is ...')
-        generator = self._train([files.trial(files.generator())])
-        learning = self._train([files.trial(files.learning(name=name, on_bicubic=True))
-                                for name in ('one', 'other')[:self._trainings(start)]])
-        self.record['speeds'] = [seconds_per_iteration(max(logs, key=lambda log: log.stat().st_size))
-                                 for logs in (generator, learning)]
+        self.record |= {'speeds': [], 'starts': []}
+        for trials in ([files.trial(files.generator())],
+                       [files.trial(files.learning(name=name, on_bicubic=True))
+                        for name in ('one', 'other')[:self._trainings(start)]]):
+            begun = time.monotonic()
+            longest = max(self._train(trials), key=lambda log: log.stat().st_size)
+            seconds, speed = time.monotonic() - begun, seconds_per_iteration(longest)
+            self.record['speeds'].append(speed)
+            self.record['starts'].append(max(seconds - TRIAL * speed, 0))
         self.record['forward'] = self._seconds_per_pixel(start)
-        whole = files.recipe_batch()
-        *lengths, batch = fitting(OptionFiles.recipe_lengths(), tuple(self.record['speeds']),
-                                  self.seconds + self._after_trainings(), self.request.minutes, whole)
+        whole, _ = files.recipe_crops()
+        others = self.seconds + sum(self._starts) + self._after_trainings()
+        *lengths, batch = fitting(OptionFiles.recipe_lengths(), tuple(self.record['speeds']), others,
+                                  self.request.minutes, whole)
         if batch < whole:
             self.say(f'The start is slow on this machine: it learns from batches of {batch} instead of {whole}.')
         self.record['speeds'][1] *= batch / whole
@@ -213,7 +218,8 @@ class Adaptation:
     def _show_progress(self) -> None:
         """Say how long what is left takes, and show a bar from here on."""
         (i1, i2), (s1, s2) = self.record['lengths'], self.record['speeds']
-        expected = {'degradation': i1 * s1, 'learning': (i2 + SEARCH) * s2, 'choose': self._choosing(),
+        one, other = self._starts
+        expected = {'degradation': one + i1 * s1, 'learning': other + (i2 + SEARCH) * s2, 'choose': self._choosing(),
                     'restore': self._restoring(), 'report': REPORTING}
         self.bar = Bar({PARTS[name]: seconds for name, seconds in expected.items()
                         if name not in self.record['done']})
@@ -230,9 +236,11 @@ class Adaptation:
         degradation.noise = matched_shares(degradation, read_hr(sets, degradation.scale), read_real(sets))
         degradation.save(self.degradation_file)
         if self.request.minutes is not None:  # what stage 1 took more or less, stage 2 takes less or more
-            left = 60 * self.request.minutes - self.seconds - self._after_trainings()
+            left = 60 * self.request.minutes - self.seconds - self._starts[1] - self._after_trainings()
             planned = self.record['lengths'][1]
-            fits = round(left / self.record['speeds'][1]) - SEARCH
+            crops, size = files.recipe_crops()
+            drawing = self._seconds_of(lambda: degradation(torch.rand(self.record.get('batch', crops), 3, size, size)))
+            fits = round(left / (self.record['speeds'][1] + drawing)) - SEARCH  # the trial drew nothing
             self.record['lengths'][1] = min(max(fits, planned // 3, 10), 3 * planned)
 
     def _learn_restoring(self, files: OptionFiles, start: Start) -> None:
@@ -340,13 +348,24 @@ class Adaptation:
 
     def _seconds_per_pixel(self, start: Start) -> float:
         """Of an LR photo that the start enlarges."""
-        net = SREnsemble([start.options]).eval().requires_grad_(False)
-        x, times = torch.rand(1, 3, SIDE, SIDE), []
+        net, x = SREnsemble([start.options]).eval().requires_grad_(False), torch.rand(1, 3, SIDE, SIDE)
+        return self._seconds_of(lambda: net(x)) / SIDE**2
+
+    @staticmethod
+    @torch.no_grad()
+    def _seconds_of(work: Callable[[], object]) -> float:
+        """The least of three."""
+        times = []
         for _ in range(3):
             begun = time.monotonic()
-            net(x)
+            work()
             times.append(time.monotonic() - begun)
-        return min(times) / SIDE**2
+        return min(times)
+
+    @property
+    def _starts(self) -> list[float]:
+        """Seconds before the first iteration of each training, about."""
+        return self.record.get('starts', [0.0, 0.0])
 
     def _choosing(self) -> float:
         """Seconds that the choice takes, about."""

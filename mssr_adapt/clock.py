@@ -31,7 +31,7 @@ def seconds_per_iteration(log: Path) -> float:
 
 def fitting(recipe: tuple[int, int], speeds: tuple[float, float], others: float, minutes: float | None, batch: int
             ) -> tuple[int, int, int]:
-    """Iterations of both stages, and the batch of the second: halved where few iterations would be left.
+    """Iterations of both stages, and the batch of the second: halved where it takes most and few would be left.
 
     Args:
         recipe: iterations of both as the recipes have them; taken where no time is given.
@@ -47,7 +47,7 @@ def fitting(recipe: tuple[int, int], speeds: tuple[float, float], others: float,
         return *recipe, batch
     work = recipe[0] * speeds[0] + recipe[1] * speeds[1]
     factor = (60 * minutes - others - SEARCH * speeds[1]) / work
-    if factor < ENOUGH and batch > 1:
+    if factor < ENOUGH and batch > 1 and recipe[1] * speeds[1] > recipe[0] * speeds[0]:
         return fitting(recipe, (speeds[0], speeds[1] * (batch // 2) / batch), others, minutes, batch // 2)
     if factor < SHORTEST:
         least = (others + SEARCH * speeds[1] + SHORTEST * work) / 60

@@ -74,9 +74,10 @@ class OptionFiles:
         return tuple(read_options(str(RECIPES / file))['train']['total_iter'] for file in (GENERATOR, LEARNING))
 
     @staticmethod
-    def recipe_batch() -> int:
-        """HR crops of an iteration of stage 2, as its recipe has it."""
-        return read_options(str(RECIPES / LEARNING))['datasets']['train']['batch_size_per_gpu']
+    def recipe_crops() -> tuple[int, int]:
+        """HR crops of an iteration of stage 2 and their pixels a side, as its recipe has them."""
+        train = read_options(str(RECIPES / LEARNING))['datasets']['train']
+        return train['batch_size_per_gpu'], train['gt_size']
 
     def _read(self, recipe: str, name: str, iterations: int | None) -> dict:
         opt = read_options(str(RECIPES / recipe))

@@ -186,6 +186,10 @@ def test_a_slow_network_gets_smaller_batches_before_few_iterations(minutes, batc
     assert batch == 1 or i2 >= ENOUGH * 500
 
 
+def test_where_the_generator_takes_most_the_batch_stays():
+    assert fitting((900, 500), (0.5, 0.2), 100, 3, 4)[2] == 4
+
+
 def test_a_trial_tells_the_time_of_an_iteration(tmp_path):
     at = [10 + (k if k < 3 else 3 + (k - 3) * 0.5) for k in range(1, 9)]
     lines = [f'2026-01-01 00:00:{int(t)},{round(t % 1 * 1000):03d} INFO: [x..][epoch:  0, iter:  {k:6,d}, lr:(1e-3,)]'
