@@ -1,6 +1,7 @@
 """Good options to spoil: small, complete, and independent of the option files that ship."""
 
 import json
+import re
 from pathlib import Path
 
 import mssr_arch  # noqa: F401  (each import registers its classes)
@@ -121,3 +122,11 @@ def write(folder: Path, opt: dict, name: str = 'opt.yml') -> str:
     file = folder / name
     file.write_text(effective_yaml(opt), encoding='utf-8')
     return str(file)
+
+
+def of_one_small_crop(recipe):
+    """The text of a recipe whose batches are one crop of 96 pixels, in one memory layout."""
+    for option, value in (('batch_size_per_gpu', '1'), ('gt_size', '96'), ('channels_last', 'true')):
+        recipe, changed = re.subn(rf'\b{option}: \w+', f'{option}: {value}', recipe)
+        assert changed == 1
+    return recipe

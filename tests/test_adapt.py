@@ -29,6 +29,7 @@ from mssr_diagnose.groups import PhotoGroups
 from mssr_inference.restorer import Restorer
 from mssr_options.reader import read_options
 from mssr_train import job
+from option_tools import of_one_small_crop
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +41,7 @@ def recipes(tmp_path_factory):
     """Recipes with batches of one crop of 96 pixels, in one layout; trainings are forked, few photos looked at."""
     recipes = tmp_path_factory.mktemp('recipes')
     for name in (option_files.GENERATOR, option_files.LEARNING):
-        text = (option_files.RECIPES / name).read_text()
-        for option, value in (('batch_size_per_gpu', '1'), ('gt_size', '96'), ('channels_last', 'true')):
-            text, changed = re.subn(rf'\b{option}: \w+', f'{option}: {value}', text)
-            assert changed == 1
-        (recipes / name).write_text(text)
+        (recipes / name).write_text(of_one_small_crop((option_files.RECIPES / name).read_text()))
     with pytest.MonkeyPatch.context() as patch:
         ready_python.fork_for(job, patch.setattr)
         patch.setattr(option_files, 'RECIPES', recipes)

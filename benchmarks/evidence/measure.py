@@ -31,8 +31,11 @@ def image_figures(picture: np.ndarray, truth: np.ndarray, lpips: bool, dists: bo
     for protocol in PROTOCOLS:
         found[f'psnr_{protocol}'] = calculate_psnr_protocol(*bgr, protocol, SCALE)
         found[f'ssim_{protocol}'] = calculate_ssim_protocol(*bgr, protocol, SCALE)
-    found |= {'lpips': calculate_lpips(*bgr)} if lpips else {}
-    return found | ({'dists': calculate_dists(*bgr)} if dists else {})
+    if lpips:
+        found['lpips'] = calculate_lpips(*bgr)
+    if dists:
+        found['dists'] = calculate_dists(*bgr)
+    return found
 
 
 def octave_figures(picture: np.ndarray, truth: np.ndarray) -> dict[str, float]:
