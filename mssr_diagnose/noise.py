@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy.fft import dctn
 from scipy.optimize import nnls
-from scipy.stats import norm
+from scipy.stats import norm, spearmanr
 
 from mssr_arch.jpeg_coding import quantization_steps
 from mssr_data.jpeg_traces import JpegTrace
@@ -22,6 +22,8 @@ _DARK, _BRIGHT = 28, 227  # levels; beyond them noise is cut off
 _BLOCK = 8
 _WAVE = np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK))
 _VISIBLE = 0.3  # of a step: noise of less deviation is rounded to nothing
+_CLEAR = 9  # coefficients from which noise behind JPEG can be told from texture
+_FALLING = -0.5  # correlation of frequency and deviation: of noise about 0
 _RATIOS = np.geomspace(0.05, 20, 200)  # deviation of the noise over JPEG's step
 
 
@@ -124,8 +126,9 @@ def _behind_jpeg(luma: np.ndarray, trace: JpegTrace) -> tuple[float | None, floa
     often = (whole != 0).mean(0)
     before = np.minimum(before, np.where(often > 0.85, np.inf, 0.5 / norm.isf(often.clip(1e-6, 0.9) / 2)))
     clear, steps = before > _VISIBLE, steps[seen]
-    if clear.sum() >= 4:
-        # Texture is in few coefficients, noise in all: where others would show it too, but do not, it is less.
+    # Texture is in few coefficients, and falls with frequency; noise is in all alike.
+    if clear.sum() >= _CLEAR and spearmanr(_WAVE[seen][clear], (before * steps)[clear])[0] > _FALLING:
+        # Where others would show it too, but do not, it is less.
         for share in (0.5, 0.25, 0.1):
             level = np.quantile((before * steps)[clear], share)
             if clear[_VISIBLE * steps < 0.8 * level].mean() > 0.75:
