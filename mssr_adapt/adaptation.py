@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose, fitting_well, interpolated, restoring, with_weights
+from mssr_adapt.choice import SETTINGS, SHARES, Judge, choose
 from mssr_adapt.clock import SEARCH, Bar, fitting, seconds_per_iteration
 from mssr_adapt.folders import Folder, check_roles, look, write_bundled
 from mssr_adapt.option_files import TRIAL, OptionFiles
-from mssr_adapt.pairs import measure_pairs
+from mssr_adapt.pairs import Scores, measure_pairs
 from mssr_adapt.starts import BUNDLED, Start, read_start
+from mssr_adapt.ways import Way, interpolated, read_peers, restoring, with_weights
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_compat.checkpoint import read_weights
@@ -38,7 +39,7 @@ from mssr_inference.upscale_files import list_jobs, upscale_file
 from mssr_inference.upscaler import Upscaler
 from mssr_metric.photo_sets import as_bytes
 from mssr_options.reader import read_options
-from mssr_report.adaptation_page import Adapted, adaptation_page
+from mssr_report.adaptation_page import Adapted, adaptation_page, score_rows
 from mssr_train.job import Job
 
 PHOTOS, FEWEST, SIDE = 12, 4, 64  # real LR photos that the choice is made on, and pixels a side of their middle
@@ -65,6 +66,7 @@ class Request:
     scale: int = 4
     device: str = 'auto'
     pairs: tuple[Path, Path] | None = None  #: folders of ground truth and of LR photos to measure on
+    peers: list[Path] = field(default_factory=list)  #: other upscalers, to compare with
     threads: int = field(default_factory=torch.get_num_threads)  #: of this process and of what it starts
 
     def digest(self) -> dict[str, Any]:
@@ -112,6 +114,7 @@ class Adaptation:
         self.jobs: list[Job] = []
         self.checkpoint = self.work / 'experiments' / 'degradation' / 'models' / 'net_g_latest.pth'
         self.data = self.work / 'data'
+        self.peers: dict[str, Way] = read_peers(request.peers, request.scale)
 
     @property
     def seconds(self) -> float:
@@ -120,6 +123,8 @@ class Adaptation:
 
     def run(self) -> None:
         """All of it, or what is left of it."""
+        if self.record.get('compared', self._compared) != self._compared:
+            self.record['done'].remove('report')  # other pairs or upscalers to compare with
         clean, real = self._look()
         start = read_start(self.request.start or [BUNDLED], self.request.scale, clean.photos)
         self.say(f'start   {", ".join(path.name for path in start.files)}: {_kind(start)}')
@@ -255,7 +260,7 @@ class Adaptation:
         F = self._learned('on_draws')
         B = self._learned('on_bicubic') if self._trainings(start) == 2 else None
         judge = Judge(self._crops(real), LearnedDegradation.load(self.degradation_file), clean.photos)
-        restorer, tried = choose(start, F, B, judge, lambda done, total: self.bar.at(done / total))
+        restorer, chosen, tried = choose(start, F, B, judge, lambda done, total: self.bar.at(done / total))
         if self.request.perception is not None:
             restorer.setting = self.request.perception
         restorer.save(self.restorer_file)
@@ -265,7 +270,7 @@ class Adaptation:
             ('start', with_weights(start.options, start.scale, start.trained)))}
         curve = {setting: judge.measure(restoring(restorer, setting)) for setting in CURVE}
         rows = [(one.share, one.setting, *one.figures, one.cost) for one in tried]
-        self.record |= {'share': fitting_well(tried).share, 'tried': rows,
+        self.record |= {'share': chosen.share, 'tried': rows,
                         'before': {name: list(figures) for name, figures in before.items()},
                         'curve': {str(setting): list(figures) for setting, figures in curve.items()}}
 
@@ -301,23 +306,40 @@ class Adaptation:
         found = [('clean', clean.described()), ('real', real.described()),
                  ('start', ', '.join(path.name for path in start.files))]
         tried = [(share, setting, tuple(figures)) for share, setting, *figures in self.record['tried']]
-        head, pairs = self._against_truth(restorer)
+        before = self.record['before']
+        if self.peers:
+            judge = Judge(crops, degradation, clean.photos)
+            before = {**before, **{name: list(judge.measure(way)) for name, way in self.peers.items()}}
         write_whole(self.out / 'report.html', adaptation_page(Adapted(
-            self.out.resolve().name, found, photos, knob, draws, self.record['before'],
+            self.out.resolve().name, found, photos, knob, draws, before,
             {float(setting): figures for setting, figures in self.record['curve'].items()}, tried,
-            self.record['share'], restorer.setting, pairs, head, self.seconds / 60)))
+            self.record['share'], restorer.setting, *self._against_truth(start, restorer), self.seconds / 60)))
+        self.record['compared'] = self._compared
 
-    def _against_truth(self, restorer: Restorer) -> tuple[list[str], list[tuple[str, ...]]]:
-        """A table, where pairs are given: of interpolation and some settings, printed and for the page."""
+    def _against_truth(self, start: Start, restorer: Restorer
+                       ) -> tuple[list[str], dict[str, Scores], dict[float, Scores]]:
+        """Metrics, and figures of other ways to enlarge and of settings of the knob, where there are pairs; printed."""
         if self.request.pairs is None:
-            return [], []
-        head, rows = measure_pairs(restorer, *self.request.pairs, settings=sorted({0.0, restorer.setting, 1.0}))
-        self.bar.say('  '.join(f'{cell:>14}' for cell in head))
-        for row in rows:
-            self.bar.say('  '.join(f'{cell:>14}' for cell in row))
-        return head, rows
+            return [], {}, {}
+        ways: dict[str | float, Way] = {
+            'interpolation': interpolated(start.scale),
+            'start': with_weights(start.options, start.scale, start.trained), **self.peers,
+            **{setting: restoring(restorer, setting) for setting in sorted({*CURVE, restorer.setting})}}
+        metrics, scores = measure_pairs(ways, *self.request.pairs, start.scale)
+        others = {name: score for name, score in scores.items() if isinstance(name, str)}
+        curve = {setting: score for setting, score in scores.items() if not isinstance(setting, str)}
+        shown = score_rows(others, {setting: curve[setting] for setting in (0.0, restorer.setting, 1.0)})
+        widest = max(len(row[0]) for row in shown)
+        for first, *cells in [('', *metrics), *shown]:
+            self.bar.say('  '.join([f'{first:>{widest}}', *(f'{cell:>9}' for cell in cells)]))
+        return metrics, others, curve
 
     # --- what they are made of ------------------------------------------------------------------------------------
+
+    @property
+    def _compared(self) -> list:
+        """What the report is beside."""
+        return [[str(path.resolve()) for path in paths] for paths in (self.request.pairs or (), self.request.peers)]
 
     @property
     def restorer_file(self) -> Path:

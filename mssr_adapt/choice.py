@@ -6,15 +6,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from mssr_adapt.ends import Weights, make_restorer
 from mssr_adapt.starts import Start
+from mssr_adapt.ways import Way, restoring
 from mssr_arch.sharpening import gaussian_blur
-from mssr_arch.sr_ensemble_arch import SREnsemble
 from mssr_degradation import LearnedDegradation
 from mssr_inference.restorer import Restorer
-from mssr_inference.upscaler import lock_color
 from mssr_metric.noise_level import noise_level
 from mssr_metric.octaves import ContrastReference
 from mssr_metric.photo_sets import LEVELS, Photos, as_8bit
@@ -62,7 +60,7 @@ class Judge:
         self.clean_noise = noise_level(clean)
 
     @torch.no_grad()
-    def measure(self, restore: Callable[[Tensor], Tensor]) -> Figures:
+    def measure(self, restore: Way) -> Figures:
         """Figures of what makes HR photos (1, 3, s * h, s * w) of LR photos (1, 3, h, w)."""
         results = [restore(photo[None]).clamp(0, 1) for photo in self.photos]
         files = [as_8bit(result[0]) for result in results]
@@ -76,25 +74,8 @@ class Judge:
         return gaussian_blur(again - x[None], NOISE_SIGMA).abs().mean().item() * LEVELS
 
 
-def interpolated(scale: int) -> Callable[[Tensor], Tensor]:
-    """Bicubic interpolation, for comparison."""
-    return lambda lq: interpolate(lq, scale_factor=scale, mode='bicubic')
-
-
-def restoring(restorer: Restorer, setting: float | None = None) -> Callable[[Tensor], Tensor]:
-    """What a restorer does with LR photos (1, 3, h, w), at a setting of its knob (None: its own)."""
-    return with_weights(restorer.options, restorer.scale, restorer.at(setting))
-
-
-def with_weights(options: dict, scale: int, weights: Weights) -> Callable[[Tensor], Tensor]:
-    """What a network with these weights does with LR photos (1, 3, h, w), colours locked."""
-    net = SREnsemble([options]).eval().requires_grad_(False)
-    net.branches[0].load_state_dict(weights)
-    return lambda lq: lock_color(net(lq), lq, scale)
-
-
 def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: Callable[[int, int], None]
-           ) -> tuple[Restorer, list[Tried]]:
+           ) -> tuple[Restorer, Tried, list[Tried]]:
     """Try shares and settings on real LR photos, and take what fits them well and keeps little of their noise.
 
     Weights between two networks, or beyond, distort contrast more or less; where they do least, the result, degraded
@@ -111,7 +92,7 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
         progress: called with the number of trials done and of all.
 
     Returns:
-        The restorer, and all that was tried.
+        The restorer, what was chosen, and all that was tried.
     """
     tried = []
     plain = judge.measure(restoring(make_restorer(start, F, B, 1.0, 0.0)))
@@ -121,7 +102,7 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
         tried.append(Tried(share, setting, judge.measure(restoring(restorer)), allowed))
         progress(k + 1, len(pairs))
     chosen = fitting_well(tried)
-    return make_restorer(start, F, B, chosen.share, chosen.setting), tried
+    return make_restorer(start, F, B, chosen.share, chosen.setting), chosen, tried
 
 
 def fitting_well(tried: list[Tried]) -> Tried:

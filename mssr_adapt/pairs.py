@@ -1,19 +1,21 @@
-"""A restorer against ground truth, where there are aligned pairs."""
+"""Upscaled photos against ground truth, where there are aligned pairs."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from basicsr.utils import tensor2img
 
-from mssr_adapt.choice import interpolated, restoring
+from mssr_adapt.ways import Way
 from mssr_compat.errors import UserError
 from mssr_data.listing import key_of, list_folder
 from mssr_inference.picture_files import read_picture
-from mssr_inference.restorer import Restorer
 from mssr_metric.perceptual_metrics import calculate_lpips, prepare_lpips
 from mssr_metric.protocols import calculate_psnr_protocol, calculate_ssim_protocol
+
+Name = TypeVar('Name')
+Scores = tuple[float, ...]  # one of each metric
 
 
 def read_pairs(gt: Path, lq: Path, scale: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -36,31 +38,29 @@ def read_pairs(gt: Path, lq: Path, scale: int) -> list[tuple[np.ndarray, np.ndar
 
 
 @torch.no_grad()
-def measure_pairs(restorer: Restorer, gt: Path, lq: Path, settings: Sequence[float]
-                  ) -> tuple[list[str], list[tuple[str, ...]]]:
-    """PSNR and SSIM (protocol ``mssr``), and LPIPS where its weights are there, of interpolation and of settings.
+def measure_pairs(ways: dict[Name, Way], gt: Path, lq: Path, scale: int
+                  ) -> tuple[list[str], dict[Name, Scores]]:
+    """How near to ground truth ways of enlarging come.
 
     Returns:
-        The head of a table, and its rows.
+        Names of metrics: PSNR and SSIM (protocol ``mssr``), and LPIPS where its weights are there; and their means over
+        the pairs for each way.
 
     Raises:
         UserError: as :func:`read_pairs`.
     """
-    pairs, head = read_pairs(gt, lq, restorer.scale), ['', 'PSNR (dB)', 'SSIM']
+    pairs, metrics, rows = read_pairs(gt, lq, scale), ['PSNR (dB)', 'SSIM'], {}
     try:
         prepare_lpips()
-        head.append('LPIPS')
+        metrics.append('LPIPS')
     except UserError:
         pass  # no weights, no column
-    rows = []
-    for name, restore in [('interpolation', interpolated(restorer.scale)),
-                          *((f'perception {setting:g}', restoring(restorer, setting)) for setting in settings)]:
+    for name, restore in ways.items():
         figures = []
         for truth, photo in pairs:
             x = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
             result, wanted = tensor2img(restore(x)), np.ascontiguousarray(truth[..., ::-1])
             row = [calculate_psnr_protocol(result, wanted, 'mssr'), calculate_ssim_protocol(result, wanted, 'mssr')]
-            figures.append(row + ([calculate_lpips(result, wanted)] if 'LPIPS' in head else []))
-        means = np.mean(figures, axis=0)
-        rows.append((name, f'{means[0]:.2f}', *(f'{value:.3f}' for value in means[1:])))
-    return head, rows
+            figures.append(row + ([calculate_lpips(result, wanted)] if 'LPIPS' in metrics else []))
+        rows[name] = tuple(map(float, np.mean(figures, axis=0)))
+    return metrics, rows

@@ -41,6 +41,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--scale', type=whole(2), default=4, help='result size over photo size (default: 4)')
     parser.add_argument('--pairs', type=Path, nargs=2, metavar=('GT', 'LQ'), help='folders of ground truth and LR '
                         'photos of the same names, to measure on')
+    parser.add_argument('--peers', type=Path, nargs='+', default=[], metavar='FILE', help='other upscalers, of any '
+                        'kind that --start takes, to compare with in the report')
     parser.add_argument('--by-group', action='store_true', help='photos of several cameras or archives: look for '
                         'groups of like photos, and make a restorer for each, in OUT/group_1, ...')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, ... (default: auto)')

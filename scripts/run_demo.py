@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT))
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from mssr_adapt.choice import interpolated, restoring
 from mssr_adapt.pairs import read_pairs
+from mssr_adapt.ways import interpolated, restoring
 from mssr_inference.restorer import Restorer
 from mssr_metric.photo_sets import as_pixels
 

@@ -73,13 +73,17 @@ def arguments(world, out, *others):
     return ['--clean', str(world / 'clean'), '--real', str(world / 'real'), '--out', str(out), *others]
 
 
+def pairs(world):
+    return '--pairs', str(world / 'gt'), str(world / 'lq')
+
+
 @pytest.fixture(scope='module')
 def adapted(world, tmp_path_factory):
     """One adaptation from the start that ships."""
     out = tmp_path_factory.mktemp('out') / 'adapted'
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OptionFiles, 'recipe_lengths', staticmethod(lambda: (4, 4)))
-        status = adapt.main(arguments(world, out, '--pairs', str(world / 'gt'), str(world / 'lq')))
+        status = adapt.main(arguments(world, out, *pairs(world), '--peers', str(BUNDLED)))
     return out, status
 
 
@@ -92,8 +96,9 @@ def test_everything_is_written(world, adapted):
                         if photo is not None}
     page = (out / 'report.html').read_text()
     assert 'http' not in page.replace('http://www.w3.org', '') and page.count('class="slider"') == 6
-    for words in ('Before and after', 'One knob', 'Against ground truth', 'interpolation', 'chosen'):
+    for words in ('Before and after', 'One knob', 'Against ground truth', 'against PSNR (dB)', 'chosen'):
         assert words in page
+    assert page.count('start.safetensors: ') == 1 + 3 * 2  # dots: against ground truth, and both ends of three lines
     names = {path.stem for path in (out / 'options').iterdir()}
     assert names == {'degradation', 'on_draws'}
     for path in (out / 'options').iterdir():
@@ -119,9 +124,12 @@ def test_called_again_it_has_nothing_to_do(world, adapted, capsys):
     out, _ = adapted
     before = {path: path.stat().st_mtime_ns for path in out.rglob('*') if path.is_file()
               and path.name != 'adaptation.json'}
-    assert adapt.main(arguments(world, out, '--pairs', str(world / 'gt'), str(world / 'lq'))) == 1
+    assert adapt.main(arguments(world, out, *pairs(world), '--peers', str(BUNDLED))) == 1
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert 'restored photos' in capsys.readouterr().out
+    assert adapt.main(arguments(world, out, *pairs(world))) == 1  # the report alone, without the other upscaler
+    assert {path for path in before if before[path] != path.stat().st_mtime_ns} == {out / 'report.html'}
+    assert 'start.safetensors: ' not in (out / 'report.html').read_text()
 
 
 def test_another_adaptation_does_not_go_there(world, adapted, capsys):

@@ -8,13 +8,14 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from data_tools import write_photo
-from inference_tools import TINY_RRDB, enliven
-from mssr_adapt.choice import SETTINGS, SHARES, UNSEEN, Figures, Judge, Tried, choose, fitting_well, restoring
+from inference_tools import TINY_RRDB, enliven, save, sr_checkpoint
+from mssr_adapt.choice import SETTINGS, SHARES, UNSEEN, Figures, Judge, Tried, choose, fitting_well
 from mssr_adapt.clock import ENOUGH, SEARCH, SHORTEST, fitting, seconds_per_iteration
 from mssr_adapt.ends import added, make_restorer
 from mssr_adapt.folders import FEWEST, check_roles, look, write_bundled
 from mssr_adapt.pairs import read_pairs
 from mssr_adapt.starts import FAITHFUL, Start, gain_over_interpolation, read_start
+from mssr_adapt.ways import read_peers, restoring
 from mssr_arch import BicubicDegradation, SREnsemble
 from mssr_arch.imresize import bicubic_downsample
 from mssr_arch.sharpening import sharpened
@@ -235,10 +236,12 @@ def test_the_choice_takes_the_result_that_fits_its_photo():
     C = {name: tensor * 1.3 for name, tensor in S.items()}
     F = {name: tensor * 1.02 for name, tensor in S.items()}
     steps = []
-    restorer, tried = choose(Start(TINY_RRDB, 4, S, C), F, None, judge, lambda done, total: steps.append((done, total)))
+    restorer, chosen, tried = choose(Start(TINY_RRDB, 4, S, C), F, None, judge,
+                                     lambda done, total: steps.append((done, total)))
     assert len(tried) == len(SHARES) * len(SETTINGS) == steps[-1][0] == steps[-1][1]
     least = min(one.figures.cycle + max(one.figures.noise - one.allowed, 0) for one in tried)
     best = fitting_well(tried)
+    assert chosen is best
     assert best.cost <= least + UNSEEN and restorer.setting == best.setting
     assert {one.allowed for one in tried} == {best.allowed}
     assert best.allowed >= judge.clean_noise
@@ -280,3 +283,23 @@ def test_pairs_that_do_not_fit_are_named(tmp_path):
     cv2.imwrite(str(tmp_path / 'gt' / 'b.png'), np.full((32, 40, 3), 90, np.uint8))
     with pytest.raises(UserError, match="'b' is not in both folders"):
         read_pairs(tmp_path / 'gt', tmp_path / 'lq', 4)
+
+
+def test_peers_are_files_of_one_scale_and_of_their_own_names(tmp_path):
+    """Of any size of photo, also where windows do not take it."""
+    for folder in ('a', 'b'):
+        (tmp_path / folder).mkdir()
+        sr_checkpoint(tmp_path / folder).rename(tmp_path / folder / 'net.pth')
+    swinir = {'type': 'SwinIR', 'upscale': 4, 'in_chans': 3, 'img_size': 16, 'window_size': 4, 'img_range': 1.0,
+              'depths': [1], 'embed_dim': 8, 'num_heads': [2], 'mlp_ratio': 1, 'upsampler': 'pixelshuffledirect',
+              'resi_connection': '1conv'}
+    windows = save(tmp_path / 'windows.pth', SREnsemble([swinir]), {'type': 'SREnsemble', 'branches': [swinir]})
+    one, other = (tmp_path / folder / 'net.pth' for folder in ('a', 'b'))
+    ways = read_peers([one, windows], 4)
+    assert list(ways) == ['net.pth', 'windows.pth']
+    assert {way(torch.rand(1, 3, 9, 13)).shape for way in ways.values()} == {(1, 3, 36, 52)}
+    for paths, scale, words in (([one, other], 4, 'two files are called net'),
+                                ([windows], 2, 'enlarges by 4, but --scale is 2'),
+                                ([tmp_path / 'none.pth'], 4, 'there is no such file')):
+        with pytest.raises(UserError, match=words):
+            read_peers(paths, scale)

@@ -34,9 +34,9 @@ from benchmarks.evidence.predict import outcomes, read_sets
 from benchmarks.evidence.run import Runner
 from benchmarks.evidence.world import LR_TRAIN, SCALE, read_rgb, read_world
 from benchmarks.measuring import processor
-from mssr_adapt.choice import interpolated, with_weights
 from mssr_adapt.ends import Weights
 from mssr_adapt.starts import BUNDLED, Start
+from mssr_adapt.ways import interpolated, with_weights
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, replacing, write_whole
 from mssr_diagnose.folder import measure_folder, open_folder

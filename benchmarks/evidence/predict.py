@@ -32,9 +32,9 @@ from benchmarks.evidence.run import Runner
 from benchmarks.evidence.without_pairs import WithoutPairs
 from benchmarks.evidence.world import OTHER_CAMERAS, SCALE, World, read_pairs, read_rgb, read_tensor, read_world
 from benchmarks.measuring import processor
-from mssr_adapt.choice import restoring, with_weights
 from mssr_adapt.ends import Weights, make_restorer
 from mssr_adapt.starts import BUNDLED, Start
+from mssr_adapt.ways import restoring, with_weights
 from mssr_compat.errors import UserError
 from mssr_compat.files import file_hash, plain, write_whole
 from mssr_metric import calculate_lpips, calculate_psnr_protocol, calculate_ssim_protocol
