@@ -11,12 +11,22 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'scripts')]  # the scripts' helper modules are tested too
 
 import pytest
-import torch
 
-import mssr_compat  # noqa: F401  (shims before BasicSR's first import by any test)
+import ready_python
 
-torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
+
+
+def pytest_configure(config):
+    """Get ready to test; with xdist, the process that hands out tests starts the one that forks for all workers."""
+    if getattr(config.option, 'numprocesses', None) and not hasattr(config, 'workerinput'):
+        ready_python.server()
+        return
+    import torch
+
+    import mssr_compat  # noqa: F401  (shims before BasicSR's first import by any test)
+
+    torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items):
@@ -27,4 +37,6 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _seed():
+    import torch
+
     torch.manual_seed(0)

@@ -44,7 +44,7 @@ FREE = {ADDRESS, 'PATH', 'PYTHONPATH', 'PYTHONUNBUFFERED', 'PYTEST_CURRENT_TEST'
         'GLOO_SOCKET_IFNAME', 'RANK', 'LOCAL_RANK', 'GROUP_RANK', 'ROLE_RANK', 'ROLE_NAME', 'WORLD_SIZE',
         'LOCAL_WORLD_SIZE', 'GROUP_WORLD_SIZE', 'ROLE_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT',
         'TORCH_NCCL_ASYNC_ERROR_HANDLING', 'NCCL_DEBUG', 'NCCL_SOCKET_IFNAME'}
-FREE_PREFIXES = ('MSSR_', 'SLURM_', 'TORCHELASTIC_')
+FREE_PREFIXES = ('MSSR_', 'SLURM_', 'TORCHELASTIC_', 'PYTEST_XDIST_')
 KEYWORDS = {'args', 'cwd', 'env', 'stdin', 'stdout', 'stderr', 'text', 'start_new_session'}
 # What stands for `python -m torch.distributed.run`: itself, but for its workers, which are forked.
 TORCHRUN = [sys.executable, '-c', f'''

@@ -51,7 +51,7 @@ def _fork_trainings():
         yield
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def recipes(tmp_path_factory):
     """The recipes that ship, in a folder of their own."""
     folder = tmp_path_factory.mktemp('recipes')
@@ -60,7 +60,7 @@ def recipes(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def clean(tmp_path_factory):
     """Small clean photos."""
     folder = tmp_path_factory.mktemp('clean')
@@ -69,12 +69,12 @@ def clean(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def world(clean, tmp_path_factory):
     return make_known_world(clean, tmp_path_factory.mktemp('world') / 'small')
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def run(clean, recipes, tmp_path_factory):
     """A whole run as a user starts it; its folder and the command."""
     out = tmp_path_factory.mktemp('run')
@@ -309,7 +309,7 @@ def test_parts_of_other_options_are_refused_or_renewed(stand_in):
 # --- the plan -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def parts(world, recipes, tmp_path_factory):
     planner = Planner(world, tmp_path_factory.mktemp('plan'), 'cpu', recipes)
     return {part.name: part for part in planner.parts(list(ROWS), [3])}

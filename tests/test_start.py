@@ -117,6 +117,7 @@ def test_a_run_that_found_its_rate_resumes_exactly(monkeypatch, tmp_path, world,
     assert 'was changed, but the state counts' not in log_of(tmp_path / 'b')
 
 
+@pytest.mark.usefixtures('few_steps')
 def test_trying_touches_nothing(monkeypatch, tmp_path, world):
     """Not even where a rate of those that are tried is destructive, or not finite."""
     seen = []
@@ -135,8 +136,8 @@ def test_trying_touches_nothing(monkeypatch, tmp_path, world):
         seen.append((before, everything()))
 
     monkeypatch.setattr(Start, 'begin', watched)
-    opt = started(world, 'MultiDegradationSRModel', total=1, find_rate=True, gan_opt=GAN, optim_g={
-        'type': 'Adam', 'lr': 1e18}, optim_d={'type': 'Adam', 'lr': 1e-4})
+    opt = started(world, 'MultiDegradationSRModel', total=1, find_rate=True, stay_near=0.5, gan_opt=GAN,
+                  optim_g={'type': 'Adam', 'lr': 1e18}, optim_d={'type': 'Adam', 'lr': 1e-4})
     opt['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
     assert train(monkeypatch, tmp_path, opt) == 2
     assert not seen  # it raised
