@@ -5,8 +5,10 @@ PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
-# What is installed is compiled at the end, by all cores; pip takes one.
+# pip takes one core: what it has installed is compiled by another meanwhile, the rest at the end by all.
+# (Some files of packages are no Python: it fails.)
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
+COMPILE := $(BIN)/python -m compileall -q -x '/tests?/' $(VENV)/lib >/dev/null
 
 .PHONY: demo test lint install clean
 .DELETE_ON_ERROR:
@@ -31,10 +33,11 @@ $(VENV)/installed: $(wildcard requirements/*.txt requirements/build/*.py) setup.
 	@echo 'Installing into $(VENV) (once, some minutes) ...'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) -r requirements/torch.txt
-	PYTHONPATH='$(CURDIR)/requirements/build' $(PIP_INSTALL) --no-build-isolation --no-deps basicsr==1.4.2
-	$(PIP_INSTALL) --no-build-isolation -r requirements/basicsr.txt -r requirements/test.txt
+	@$(COMPILE) -j 1 & trap wait EXIT; set -ex; \
+	PYTHONPATH='$(CURDIR)/requirements/build' $(PIP_INSTALL) --no-build-isolation --no-deps basicsr==1.4.2; \
+	$(PIP_INSTALL) --no-build-isolation -r requirements/basicsr.txt -r requirements/test.txt; \
 	$(PIP_INSTALL) --no-build-isolation --no-deps -e .
-	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib >/dev/null || true  # some files are no Python
+	@$(COMPILE) -j 0 || true
 	@$(BIN)/python -c 'import mssr_arch'
 	@touch $@
 
