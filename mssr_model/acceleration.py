@@ -1,4 +1,4 @@
-"""Faster steps that compute the same: memory format, fused Adam, autocast, compilation. Each is a YAML switch."""
+"""Faster steps that compute the same: layout, threads, fused Adam, autocast, compilation. Each is a YAML switch."""
 
 import math
 from contextlib import nullcontext
@@ -13,9 +13,11 @@ from mssr_compat.allocator import keep_freed_memory
 from mssr_compat.distributed import from_first
 from mssr_compat.errors import UserError
 from mssr_model.layouts import LAYOUTS, apply_layout, as_laid_out, measure_layouts
+from mssr_model.threads import may_choose, measure_threads
 
 PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16}
-SWITCHES = {'channels_last': 'auto', 'fused_adam': True, 'keep_memory': True, 'amp': None, 'compile': False}
+SWITCHES = {'channels_last': 'auto', 'threads': 'auto', 'fused_adam': True, 'keep_memory': True, 'amp': None,
+            'compile': False}
 
 
 class Acceleration:
@@ -25,6 +27,9 @@ class Acceleration:
       want them. The same sums in another order, equal to rounding. ``auto``: each network tries both layouts on a copy
       before training, at the size of its batches, and takes the faster one; the training state records it, so that a
       resumed run computes the same. Default: auto; the options that reproduce the paper set it to true.
+    - ``threads``: of the CPU. ``auto``: the trained network tries all, half of them, a quarter, ..., as long as fewer
+      are faster, unless an environment variable says how many; recorded as the layouts are. Equal to rounding.
+      Default: auto; ~ is torch's own number.
     - ``fused_adam``: one kernel per Adam step. Equal to rounding. Default: true.
     - ``keep_memory``: on CPUs, reuse the memory of freed tensors instead of returning it to the system: large batches
       take less time, for a process that does not shrink. Exact. Default: true.
@@ -47,6 +52,7 @@ class Acceleration:
         self.layouts = []  # of each network, in the order of preparation: its type, and whether it is channels_last
         self.recorded = list(opt.get('resume_layouts') or ())  # the same, of the training that is resumed
         self.shapes = batch_shapes(opt) if opt['is_train'] else None
+        self.threads = opt.get('resume_threads')  # that were chosen, here or before it was resumed; None: not yet
         amp = self.switches['amp']
         if amp is not None and amp not in PRECISIONS:
             raise UserError(f'performance.amp is {amp}, but must be bf16, fp16 or ~.')
@@ -59,6 +65,7 @@ class Acceleration:
     def prepare(self, net: nn.Module) -> nn.Module:
         """Apply the switches to a network, on its device, before it is wrapped for several GPUs."""
         net = net.to(self.device)
+        self.set_threads(net)
         if getattr(net, 'takes_channels_last', True) and list(net.parameters()):
             self.lay_out(net)
         mode = self.switches['compile']
@@ -68,6 +75,23 @@ class Acceleration:
             get_root_logger().info(f'{type(net).__name__} is compiled at its first steps; they take minutes.')
         self.wrap(net)
         return net
+
+    def set_threads(self, net: nn.Module) -> None:
+        """Choose the number of CPU threads by the first network, which is the one that is trained, and take it."""
+        wanted = self.switches['threads']
+        if wanted is None or self.device.type != 'cpu' or self.shapes is None:
+            return
+        if wanted != 'auto':
+            torch.set_num_threads(wanted)
+        elif may_choose() and list(net.parameters()):
+            if self.threads is None:
+                shape = self.shapes[isinstance(net, DegradationNetwork)]
+                seconds = measure_threads(net, shape, self.wrap)
+                self.threads = min(seconds, key=seconds.get)
+                times = ', '.join(f'{number} {taken:.3g} s' for number, taken in seconds.items())
+                get_root_logger().info(f'performance.threads: {self.threads}; a step of {"x".join(map(str, shape))} '
+                                       f'takes, by threads: {times}.')
+            torch.set_num_threads(self.threads)
 
     def lay_out(self, net: nn.Module) -> None:
         """Choose a layout for a network, and apply it."""

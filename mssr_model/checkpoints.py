@@ -156,6 +156,7 @@ class Checkpoints:
             'in_a_row': model.steps.guard.in_a_row,
             **({'trained': self.trained} if self.trained else {}),
             'layouts': model.acceleration.layouts,
+            **({'threads': model.acceleration.threads} if model.acceleration.threads else {}),
             **model.start.state(),
             'files': self.files,
         })

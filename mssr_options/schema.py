@@ -81,6 +81,9 @@ class Performance(Section):
 
     channels_last: bool | Literal['auto'] = about(
         'Networks pixel by pixel in memory; equal to rounding. auto: whichever is faster here, by trying.', 'auto')
+    threads: f.Natural | Literal['auto'] | None = about(
+        "Of the CPU. auto: as many as are fastest here, by trying, unless OMP_NUM_THREADS says how many. ~: torch's "
+        'number.', 'auto')
     fused_adam: bool = about('One kernel for each Adam step; equal to rounding.', True)
     keep_memory: bool = about('On CPUs, reuse freed memory, not return it; exact.', True)
     amp: Literal['bf16', 'fp16'] | None = about('Precision of the networks; not exact. ~: float32.', None)

@@ -21,8 +21,8 @@ def load_resume_state(opt: dict) -> tuple[dict[str, Any] | None, list[str]]:
     function asks CUDA for the current device, looks below the current folder, and takes the newest state, damaged or
     not. The networks are looked for beside the state, so that a run may go on from another experiment's.
 
-    Sets, in ``opt``, the weights to load (as BasicSR does), ``resume_iter``, ``resume_layouts`` and
-    the ``manual_seed`` of the first start.
+    Sets, in ``opt``, the weights to load (as BasicSR does), ``resume_iter``, ``resume_layouts``,
+    ``resume_threads`` and the ``manual_seed`` of the first start.
 
     Returns:
         The state, or None for a fresh start; lines for the log.
@@ -40,7 +40,7 @@ def load_resume_state(opt: dict) -> tuple[dict[str, Any] | None, list[str]]:
     models, opt['path']['models'] = opt['path']['models'], str(found.models)
     misc.check_resume(opt, state['iter'])
     opt['path']['models'] = models
-    opt['resume_layouts'] = state.get('layouts')
+    opt['resume_layouts'], opt['resume_threads'] = state.get('layouts'), state.get('threads')
     opt['resume_iter'], total = state['iter'], opt['train']['total_iter']
     if state['iter'] > total:
         raise UserError(f'{found.state} is of iteration {state["iter"]}, beyond train.total_iter, which is {total}: '
