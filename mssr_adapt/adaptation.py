@@ -67,6 +67,7 @@ class Request:
     device: str = 'auto'
     pairs: tuple[Path, Path] | None = None  #: folders of ground truth and of LR photos to measure on
     peers: list[Path] = field(default_factory=list)  #: other upscalers, to compare with
+    seed: int = 0  #: of both trainings
     threads: int = field(default_factory=torch.get_num_threads)  #: of this process and of what it starts
 
     def digest(self) -> dict[str, Any]:
@@ -79,7 +80,8 @@ class Request:
         if missing:
             raise UserError(f'--start {missing}: there is no such file.')
         return {'clean': str(self.clean.resolve()) if self.clean else None, 'real': str(self.real.resolve()),
-                'start': [file_hash(path) for path in self.start], 'scale': self.scale}
+                'start': [file_hash(path) for path in self.start], 'scale': self.scale,
+                **({'seed': self.seed} if self.seed else {})}
 
 
 class Adaptation:
@@ -187,7 +189,7 @@ class Adaptation:
         photos = sum(folder.count * folder.sides[0] * folder.sides[1] for folder in (clean, real))
         return OptionFiles(self.out / 'options', self.data / 'train-clean-images', self.data / 'train-noisy-images',
                            start.scale, file, self.checkpoint, 0 if on_cpu else 'auto',
-                           CACHED * photos < free_on_cpu())
+                           CACHED * photos < free_on_cpu(), self.request.seed)
 
     def _prepare(self, clean: Folder, real: Folder) -> None:
         """Cut the photos into parts that are read fast, all of 8 bits."""

@@ -8,6 +8,7 @@ from mssr_options.shipped import SHIPPED
 
 RECIPES = SHIPPED / 'recipes'
 GENERATOR, LEARNING = 'degradation_deresnet.yml', 'adapt.yml'
+FEWER = 3  # times fewer iterations for the generator than its recipe has: a ninth taught as much (docs/evidence.md)
 TRIAL = 10  # iterations, of which the last half is timed
 
 
@@ -22,12 +23,13 @@ class OptionFiles:
         checkpoint: of the generator, once it is trained.
         num_gpu: as option files have it.
         cache: keep all photos in memory.
+        seed: of what is drawn by chance.
     """
 
     def __init__(self, folder: Path, clean: Path, real: Path, scale: int, start: Path, checkpoint: Path,
-                 num_gpu: int | str = 'auto', cache: bool = True) -> None:
+                 num_gpu: int | str = 'auto', cache: bool = True, seed: int = 0) -> None:
         self.folder, self.clean, self.real, self.scale = folder, clean, real, scale
-        self.start, self.checkpoint, self.num_gpu, self.cache = start, checkpoint, num_gpu, cache
+        self.start, self.checkpoint, self.num_gpu, self.cache, self.seed = start, checkpoint, num_gpu, cache, seed
 
     def generator(self, iterations: int | None = None) -> Path:
         """Stage 1: the recipe of the first generator."""
@@ -70,8 +72,9 @@ class OptionFiles:
 
     @staticmethod
     def recipe_lengths() -> tuple[int, int]:
-        """Iterations of both stages, as the recipes have them."""
-        return tuple(read_options(str(RECIPES / file))['train']['total_iter'] for file in (GENERATOR, LEARNING))
+        """Iterations of both stages where no time is given: the recipes', fewer of the first."""
+        one, other = (read_options(str(RECIPES / file))['train']['total_iter'] for file in (GENERATOR, LEARNING))
+        return one // FEWER, other
 
     @staticmethod
     def recipe_crops() -> tuple[int, int]:
@@ -81,7 +84,7 @@ class OptionFiles:
 
     def _read(self, recipe: str, name: str, iterations: int | None) -> dict:
         opt = read_options(str(RECIPES / recipe))
-        opt |= {'name': name, 'scale': self.scale, 'num_gpu': self.num_gpu}
+        opt |= {'name': name, 'scale': self.scale, 'num_gpu': self.num_gpu, 'manual_seed': self.seed}
         data = opt['datasets']['train']
         data |= {'dataroot_gt': str(self.clean), 'dataroot_lq': str(self.real), 'on_corrupt': 'skip',
                  'allow_larger_lq': True, 'cache_data': self.cache}

@@ -45,6 +45,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
                         'kind that --start takes, to compare with in the report')
     parser.add_argument('--by-group', action='store_true', help='photos of several cameras or archives: look for '
                         'groups of like photos, and make a restorer for each, in OUT/group_1, ...')
+    parser.add_argument('--seed', type=whole(0), default=0, help='of what is drawn by chance (default: 0)')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda, ... (default: auto)')
     args = parser.parse_args(arguments)
     if len(args.start) > 2:

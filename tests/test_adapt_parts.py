@@ -13,6 +13,7 @@ from mssr_adapt.choice import SETTINGS, SHARES, UNSEEN, Figures, Judge, Tried, c
 from mssr_adapt.clock import ENOUGH, SEARCH, SHORTEST, fitting, seconds_per_iteration
 from mssr_adapt.ends import added, make_restorer
 from mssr_adapt.folders import FEWEST, check_roles, look, write_bundled
+from mssr_adapt.option_files import GENERATOR, LEARNING, RECIPES, OptionFiles
 from mssr_adapt.pairs import read_pairs
 from mssr_adapt.starts import FAITHFUL, Start, gain_over_interpolation, read_start
 from mssr_adapt.ways import read_peers, restoring
@@ -23,6 +24,7 @@ from mssr_compat.errors import UserError
 from mssr_degradation import LearnedDegradation
 from mssr_inference.restorer import Restorer
 from mssr_metric.octaves import OCTAVES, ContrastReference, octave_power
+from mssr_options.reader import read_options
 
 # --- photos ---------------------------------------------------------------------------------------------------------
 
@@ -303,3 +305,13 @@ def test_peers_are_files_of_one_scale_and_of_their_own_names(tmp_path):
                                 ([tmp_path / 'none.pth'], 4, 'there is no such file')):
         with pytest.raises(UserError, match=words):
             read_peers(paths, scale)
+
+
+def test_a_seed_reaches_both_trainings(tmp_path):
+    files = OptionFiles(tmp_path, tmp_path, tmp_path, 4, tmp_path / 's.pth', tmp_path / 'g.pth', seed=3)
+    assert [read_options(str(file))['manual_seed'] for file in (files.generator(), files.learning())] == [3, 3]
+
+
+def test_without_a_time_the_generator_learns_less_than_its_recipe():
+    generator, learning = (read_options(str(RECIPES / name))['train']['total_iter'] for name in (GENERATOR, LEARNING))
+    assert OptionFiles.recipe_lengths() == (generator // 3, learning)

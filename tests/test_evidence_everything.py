@@ -56,10 +56,11 @@ def test_all_parts_are_there_in_order(worlds):
     reports = [str(step.report) for step in steps]
     assert len(set(reports)) == len(reports) and all(report.startswith('o/') for report in reports)
     seeded = [step.command for step in steps if '--seed' in step.command or '--seeds' in step.command]
-    assert len(seeded) == 5 and all('2' in command and 'smoke' in command for command in seeded)
+    assert len(seeded) == 7 and all('2' in command for command in seeded)
+    assert sum('smoke' in command for command in seeded) == 5
     predict, cameras = steps[4], steps[5]
     assert predict.report.parent == cameras.report.parent  # one takes the other's parts
-    assert f'ours={Path("o/adapted_camera/restorer.safetensors")}' in steps[7].command
+    assert f'ours={Path("o/adapted_camera_2/restorer.safetensors")}' in steps[7].command
 
 
 @pytest.mark.parametrize('status, code, words', [
@@ -82,4 +83,6 @@ def test_the_first_that_fails_ends_it(worlds, monkeypatch, capsys, status, code,
 def test_mistakes_are_a_sentence(worlds, capsys, arguments, words):
     assert everything.main([*worlds, *arguments]) == 2
     assert words in capsys.readouterr().err
+    assert everything.main([worlds[0], worlds[0]]) == 2
+    assert "Two worlds are called 'camera'" in capsys.readouterr().err
     assert everything.main(['nowhere', worlds[1]]) == 2

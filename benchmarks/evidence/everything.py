@@ -46,6 +46,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.jobs < 1 or args.seed < 0:
         raise UserError('--jobs must be 1 at least, --seed 0 at least.')
+    if args.camera.name == args.synthetic.name:
+        raise UserError(f"Two worlds are called '{args.camera.name}': their results could not be told apart.")
     return args
 
 
@@ -66,13 +68,14 @@ def steps(args: argparse.Namespace) -> list[Step]:
              evidence('predict', *worlds, mixed, '--seed', args.seed, *of_run, out=predict, report='predict.md'),
              evidence('cameras', mixed, '--seeds', args.seed, *of_run, out=predict, report='cameras.md')]
     for world in worlds:
-        adapted = out / f'adapted_{world.name}'
+        adapted = out / f'adapted_{world.name}_{args.seed}'
         start = ['--start', *args.start] if args.start else []
         made.append(Step(['adapt.py', '--clean', str(world / HR_TRAIN), '--real', str(world / LR_TRAIN), '--out',
-                          str(adapted), '--minutes', args.minutes, *start], adapted / 'report.html'))
+                          str(adapted), '--minutes', args.minutes, '--seed', str(args.seed), *start],
+                         adapted / 'report.html'))
         peers = ['--checkpoint', *args.checkpoint] if args.checkpoint else []
         made.append(evidence('peers', world, '--curve', f'ours={adapted / "restorer.safetensors"}', *peers,
-                             out=out / f'peers_{world.name}', report='peers.md'))
+                             out=out / f'peers_{world.name}_{args.seed}', report='peers.md'))
     return made
 
 

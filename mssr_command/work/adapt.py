@@ -21,7 +21,7 @@ HINTED = 60  # photos that are measured to say whether there are groups
 def adapt(args: argparse.Namespace) -> int:
     """Adapt as the arguments say; returns the exit code."""
     request = Request(args.real, args.out, args.clean, args.start, args.minutes, args.perception, args.scale,
-                      args.device, args.pairs and tuple(args.pairs), args.peers)
+                      args.device, args.pairs and tuple(args.pairs), args.peers, args.seed)
     try:
         requests = by_group(request) if args.by_group else [request]
         if not args.by_group and not (args.out / 'work').is_dir():
