@@ -1,6 +1,7 @@
 """What diagnose reads from photos that were degraded with known values."""
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import yaml
 from basicsr.archs import build_network
 
 import mssr_arch
+from benchmarks import diagnose_round_trip
 from mssr_command import diagnose
 from mssr_data.jpeg_traces import jpeg_trace
 from mssr_diagnose.blur import measure_blur
@@ -83,6 +85,15 @@ def test_texture_behind_jpeg_is_not_taken_for_noise():
     assert found[0].count(None) >= 5
     assert found[12].count(None) <= 2
     assert np.median([level for level in found[12] if level]) == pytest.approx(12, rel=0.15)
+
+
+def test_the_round_trip_says_what_it_needs(monkeypatch, tmp_path, capsys):
+    (tmp_path / 'photos').mkdir()
+    for seed in range(3):
+        cv2.imwrite(str(tmp_path / f'photos/{seed}.png'), degraded(seed, 1.5, noise=5))
+    monkeypatch.setitem(sys.modules, 'realesrgan', None)
+    assert diagnose_round_trip.main([str(tmp_path / 'photos'), '--clean', str(tmp_path / 'photos')]) == 2
+    assert 'error: Real-ESRGAN is missing: pip install --no-deps realesrgan' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('top, left', ((0, 0), (3, 6)))
