@@ -14,6 +14,7 @@ from mssr_compat.files import file_hash
 
 STARTED_FROM = 'started_from'  #: key of a checkpoint, and of the options of a running training
 UNKNOWN = 'unknown'
+OWN = 'none stated; trained by MSSR'  #: of a file that a training of this project wrote
 
 # Names under which well-known weights are published; a file that says its licence itself is believed first.
 _PUBLISHED = (
@@ -76,6 +77,8 @@ def _licence(path: Path, said: dict[str, Any]) -> str:
     for key in ('license', 'licence', 'modelspec.license'):
         if isinstance(said.get(key), str):
             return said[key]
+    if STARTED_FROM in said:
+        return OWN
     for name, licence in _PUBLISHED:
         if re.fullmatch(name, path.stem, re.IGNORECASE):
             return f'{licence}, by the name of the file'

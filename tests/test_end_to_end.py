@@ -186,16 +186,20 @@ def test_the_recipe_of_few_numbers_says_what_it_learned(monkeypatch, world):
 
 
 def test_the_start_that_ships(monkeypatch, world):
-    """Both ends, the second from the first."""
+    """Three trainings, each from the one before."""
     forced = [f'datasets:train:dataroot_gt={world}/gt', 'datasets:train:gt_size=128',
               'datasets:train:batch_size_per_gpu=2', *short()[:1], *short()[2:]]
-    run(monkeypatch, pipeline.train, world, 'start/fidelity.yml', *forced)
-    models = world / 'experiments' / 'start_fidelity' / 'models'
-    run(monkeypatch, pipeline.train, world, 'start/perception.yml', *forced, 'network_d:num_feat=4',
-        f'network_g:pretrained={models}/net_g_latest.pth', 'train:net_d_init_iters=1', 'train:scheduler:decay_start=1')
+    def after(name):
+        return f'network_g:pretrained={world}/experiments/{name}/models/net_g_latest.pth'
+
+    run(monkeypatch, pipeline.train, world, 'start/inversion.yml', *forced)
+    run(monkeypatch, pipeline.train, world, 'start/fidelity.yml', *forced, after('start_inversion'))
+    run(monkeypatch, pipeline.train, world, 'start/perception.yml', *forced, after('start_fidelity'),
+        'network_d:num_feat=4', 'train:net_d_init_iters=1', 'train:scheduler:decay_start=1')
     log = only_log(world / 'experiments' / 'start_perception')
     assert all(term in log for term in ('l_pix', 'l_percep', 'l_gan', 'l_d_real'))
-    assert {path.name for path in (ROOT / 'options' / 'start').iterdir()} == {'fidelity.yml', 'perception.yml'}
+    assert {path.name for path in (ROOT / 'options' / 'start').iterdir()} == {
+        'inversion.yml', 'fidelity.yml', 'perception.yml'}
 
 
 def test_each_kind_of_option_file_is_run():

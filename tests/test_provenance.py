@@ -13,7 +13,7 @@ import mssr_model  # noqa: F401
 from inference_tools import TINY_RRDB
 from model_options import stage2_options
 from mssr_compat.checkpoint import network_description, read_description, read_metadata
-from mssr_compat.provenance import carried_on, note_start, origins
+from mssr_compat.provenance import OWN, carried_on, note_start, origins
 
 NET = {'type': 'DeResnet', 'num_feat': 4, 'num_block': 1}
 
@@ -57,7 +57,7 @@ def test_starts_are_inherited_and_named_once(tmp_path):
     for _ in range(2):
         note_start(opt, str(second))
     note_start(opt, str(first))
-    assert names(opt['started_from']) == [('second.pth', 'unknown'), ('first.pth', 'unknown')]
+    assert names(opt['started_from']) == [('second.pth', OWN), ('first.pth', 'unknown')]
     assert names(carried_on(second)) == [('first.pth', 'unknown')]
 
 
