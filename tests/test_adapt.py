@@ -95,8 +95,8 @@ def test_everything_is_written(world, adapted):
     assert restored == {name: (4 * photo.shape[0], 4 * photo.shape[1], 3) for name, photo in real.items()
                         if photo is not None}
     page = (out / 'report.html').read_text()
-    words = re.sub(r'base64,[\w+/=]+', '', page)  # pictures hold any letters by chance
-    assert 'http' not in words.replace('http://www.w3.org', '') and page.count('class="slider"') == 6
+    said = re.sub(r'base64,[\w+/=]+', '', page)  # pictures hold any letters by chance
+    assert 'http' not in said.replace('http://www.w3.org', '') and page.count('class="slider"') == 6
     for words in ('Before and after', 'One knob', 'Against ground truth', 'against PSNR (dB)', 'chosen'):
         assert words in page
     assert page.count('start.safetensors: ') == 1 + 3 * 2  # dots: against ground truth, and both ends of three lines
