@@ -2,7 +2,8 @@
 
 With F, a start that was trained on draws of the learned degradation, and B, the same start trained alike on bicubic
 LR of the same crops, ``F - B`` is what the degradation alone teaches: the pull towards blur that any pixel loss has
-cancels. A start of fidelity is its own B, since bicubic LR is what it was trained on.
+cancels. A start of fidelity is its own B: a pixel loss on bicubic LR, or on degradations of all kinds, is what it was
+trained by.
 """
 
 from torch import Tensor
