@@ -15,6 +15,7 @@ from benchmarks.evidence import everything
 from benchmarks.evidence.world import LR_TRAIN, LR_VALID, ROLES
 from data_tools import write_photo
 from inference_tools import picture
+from mssr_compat.errors import UserError
 
 
 @pytest.fixture
@@ -73,10 +74,21 @@ def test_the_first_that_fails_ends_it(worlds, monkeypatch, capsys, status, code,
         return SimpleNamespace(returncode=status if len(called) == 4 else 0)
 
     monkeypatch.setattr(everything.subprocess, 'run', run)
+    monkeypatch.setattr(everything, 'prepare_lpips', lambda: None)
     assert everything.main([*worlds, '--out', 'o']) == code
     shown = capsys.readouterr()
     assert len(called) == (4 if status else 10) and '[4 of 10] $ python -m benchmarks.evidence.mixed' in shown.out
     assert ('Look at' in shown.out) == (status == 0) and (words is None or words in shown.err)
+
+
+def test_weights_are_missed_at_once(worlds, monkeypatch, capsys):
+    def missing():
+        raise UserError('AlexNet is missing.')
+
+    monkeypatch.setattr(everything, 'prepare_lpips', missing)
+    monkeypatch.setattr(everything.subprocess, 'run', lambda command: pytest.fail('it began'))
+    assert everything.main(worlds) == 2
+    assert 'AlexNet is missing.' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('arguments, words', [(['--jobs', '0'], '--jobs'), (['--seed', '-1'], '--seed')])

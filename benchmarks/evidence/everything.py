@@ -18,6 +18,7 @@ from typing import NamedTuple
 from benchmarks.evidence.__main__ import guarded, say
 from benchmarks.evidence.world import HR_TRAIN, LR_TRAIN, read_world
 from mssr_compat.errors import UserError
+from mssr_metric.perceptual_metrics import prepare_lpips
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
     """One after another; the first that fails ends it."""
     for world in (args.camera, args.synthetic):
         read_world(world)
+    prepare_lpips()  # half of the commands need it, the first of them after hours
     made = steps(args)
     for k, step in enumerate(made):
         say(f'\n[{k + 1} of {len(made)}] $ python {shlex.join(step.command)}')
