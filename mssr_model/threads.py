@@ -8,9 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from mssr_arch.memory_use import to_channels_last
 from mssr_compat.random_state import kept_random_state
-from mssr_model.layouts import PATIENCE, ROUNDS, as_laid_out, time_step
+from mssr_model.layouts import PATIENCE, ROUNDS, apply_layout, as_laid_out, time_step
 
 SET_BY_USERS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')  # environment variables: who sets one has chosen
 
@@ -37,7 +36,7 @@ def measure_threads(net: nn.Module, shape: tuple[int, ...], wrap: Callable[[nn.M
     number, seconds, began = torch.get_num_threads(), {}, time.perf_counter()
     with kept_random_state():
         side, x = copy.deepcopy(net), as_laid_out(torch.rand(shape), True)
-        to_channels_last(side)
+        apply_layout(side, True)
         wrap(side)
         time_step(side, x)  # reserves memory
         try:
