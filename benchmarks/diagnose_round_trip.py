@@ -23,13 +23,17 @@ import torch
 import yaml
 from basicsr.data import build_dataset
 from basicsr.models import build_model
+from basicsr.utils import set_random_seed, tensor2img
 
-from mssr_command import diagnose
 from mssr_compat.commands import door
 from mssr_compat.errors import UserError
+from mssr_diagnose.diagnosis import FIGURES
 from mssr_diagnose.folder import measure_folder, open_folder
+from mssr_diagnose.option_files import option_files
+from mssr_diagnose.photo import Measured
 
 AS_THERE = {'betag_range': [0.5, 4], 'betap_range': [1, 2]}  # as in Real-ESRGAN's files: of kernels that do not occur
+ROWS = {'Blur': 'blur', 'Noise': 'noise', 'JPEG': 'JPEG quality'}  # of the table: figures, by their titles
 BATCH, GT_SIZE, SCALE = 4, 384, 4
 NETWORK = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8, 'num_block': 1, 'num_grow_ch': 4}
 
@@ -68,17 +72,20 @@ def draw(opt: dict, count: int, folder: Path) -> None:
             batch = [photos[index % len(photos)] for index in range(number, number + BATCH)]
             model.feed_data({key: torch.stack([one[key] for one in batch]) for key in batch[0] if key != 'gt_path'})
             model.optimize_parameters(1 + number)
-        image = (model.lq[number % BATCH].permute(1, 2, 0).cpu().numpy()[..., ::-1] * 255).round().astype(np.uint8)
-        cv2.imwrite(str(folder / f'{number:04}.png'), image)
+        cv2.imwrite(str(folder / f'{number:04}.png'), tensor2img(model.lq[number % BATCH]))
 
 
-def quantiles(folder: Path) -> list[tuple[str, ...]]:
-    """Of blur, noise and JPEG: the 5th, 50th and 95th percentile, and the share of the photos that tell."""
-    photos, _ = measure_folder(open_folder(str(folder), '--photos'))
-    rows = []
-    for read in (lambda photo: photo.blur and photo.blur.width, lambda photo: photo.noise.level,
-                 lambda photo: photo.jpeg and photo.jpeg.quality):
-        told = [value for value in map(read, photos) if value is not None]
+def measured(folder: Path) -> list[Measured]:
+    """The photos of a folder, read."""
+    photos, _ = measure_folder(open_folder(str(folder), 'PHOTOS'))
+    return photos
+
+
+def quantiles(photos: list[Measured]) -> list[tuple[str, ...]]:
+    """Of what is in the table: the 5th, 50th and 95th percentile, and the share of the photos that tell."""
+    rows, reads = [], {title: read for title, _, read in FIGURES}
+    for title in ROWS:
+        told = [value for value in map(reads[title], photos) if value is not None]
         figures = ', '.join(f'{value:.3g}' for value in np.quantile(told, (0.05, 0.5, 0.95))) if told else '–'
         rows.append((figures, f'{len(told) / len(photos):.0%}'))
     return rows
@@ -91,19 +98,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--clean', type=Path, required=True, help='clean photos that are to become like them')
     parser.add_argument('--count', type=int, default=64, help='LR photos to draw (64)')
     args = parser.parse_args(arguments)
-    torch.manual_seed(0)
-    np.random.seed(0)
+    set_random_seed(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if diagnose.main([str(args.photos), '--out', str(folder / 'found')]):
-            raise UserError(f"'{args.photos}' could not be read.")
-        found = yaml.safe_load((folder / 'found' / 'realesrgan.yml').read_text())
+        photos = measured(args.photos)
+        found = yaml.safe_load(option_files(photos, SCALE, str(args.photos))['realesrgan.yml'])
         names = [image.name for image in open_folder(str(args.clean), '--clean').images]
         (folder / 'drawn').mkdir()
         draw(options(found, args.clean, names, folder), args.count, folder / 'drawn')
-        real, drawn = quantiles(args.photos), quantiles(folder / 'drawn')
+        real, drawn = quantiles(photos), quantiles(measured(folder / 'drawn'))
     print('| 5 %, median, 95 % | photos | tell | drawn by Real-ESRGAN | tell |\n|---|---:|---:|---:|---:|')
-    for what, one, other in zip(('blur', 'noise', 'JPEG quality'), real, drawn, strict=True):
+    for what, one, other in zip(ROWS.values(), real, drawn, strict=True):
         print('| ' + ' | '.join((what, *one, *other)) + ' |')
     return 0
 
