@@ -91,12 +91,14 @@ def degradation_options(photos: list[Measured], scale: int) -> tuple[dict, dict,
     blurs = [photo.blur for photo in photos if photo.blur]
     widths = _blur(photos, notes)
     directed = float(np.mean([blur.wide > _DIRECTED * max(blur.narrow, 0.1) for blur in blurs])) if blurs else 0.5
-    levels = _range([photo.noise.level for photo in photos if photo.noise.level is not None], (0, 0), 'noise', notes)
-    hidden = np.mean([photo.noise.level is None for photo in photos])
+    noises = [photo.noise for photo in photos if photo.noise.level is not None]
+    hidden = 1 - len(noises) / max(len(photos), 1)
     if hidden:
         notes.append(f'Noise of {hidden:.0%} of the photos is hidden behind JPEG, and was left out.')
-    shots = [photo.noise for photo in photos if photo.noise.growth is not None]
-    poisson = [noise.shot**0.5 for noise in shots if noise.growth > _GROWS]
+    grows = [noise for noise in noises if (noise.growth or 0) > _GROWS]
+    poisson = [noise.shot**0.5 for noise in grows]
+    alike = [noise for noise in noises if noise not in grows] or noises  # too little noise to tell is most of them
+    levels = _range([noise.level for noise in alike], (0, 0), 'noise', notes)
     scales = _range(poisson, (0.05, 0.05), 'noise that grows with brightness', notes, digits=2)
     grays = [photo.noise.gray for photo in photos if photo.noise.gray is not None]
     if not grays:
@@ -116,7 +118,7 @@ def degradation_options(photos: list[Measured], scale: int) -> tuple[dict, dict,
         'gaussian_noise_prob': 1.0, 'noise_range': [0, 0], 'poisson_scale_range': [0, 0], 'gray_noise_prob': 0.0,
         'jpeg_range': [99, 99],
         'second_blur_prob': 1.0, 'resize_prob2': [0, 0, 1], 'resize_range2': [1, 1],
-        'gaussian_noise_prob2': round(1 - len(poisson) / len(shots), 2) if shots else 1.0, 'noise_range2': levels,
+        'gaussian_noise_prob2': round(1 - len(poisson) / len(noises), 2) if noises else 1.0, 'noise_range2': levels,
         'poisson_scale_range2': scales, 'gray_noise_prob2': round(float(np.mean(grays)), 2) if grays else 0.4,
         'jpeg_range2': qualities,
     }

@@ -16,8 +16,9 @@ from benchmarks import diagnose_round_trip
 from mssr_command import diagnose
 from mssr_data.jpeg_traces import jpeg_trace
 from mssr_diagnose.blur import measure_blur
-from mssr_diagnose.noise import measure_noise
-from mssr_diagnose.photo import measure_photo
+from mssr_diagnose.noise import Noise, measure_noise
+from mssr_diagnose.option_files import degradation_options
+from mssr_diagnose.photo import Measured, measure_photo
 from mssr_options.reader import read_options
 from mssr_options.shipped import SHIPPED
 
@@ -123,6 +124,21 @@ def test_a_folder_becomes_a_page_figures_and_option_files(tmp_path):
     assert 4 < opt['network_g']['kernel_sigma'][0] <= opt['network_g']['kernel_sigma'][1] < 8
     assert opt['datasets']['train']['dataroot_lq'] == str(tmp_path / 'photos') and opt['train'] == RECIPE['train']
     assert text.startswith('# Begins at the blur and the noise of 3 photos') and 'dataroot_gt' in text.split('#')[2]
+
+
+def with_noise(level, shot=None, growth=None):
+    noise = Noise(level, None, None, shot, growth, 0.5)
+    return Measured('', (64, 64), None, noise, None, None, None, 0.0, 0.0, (0.0, 0.0))
+
+
+def test_photos_with_too_little_noise_to_see_it_grow_do_not_get_poisson_noise():
+    quiet, loud, hidden = with_noise(0.5), with_noise(3.0, 0.09, 0.9), with_noise(None)
+    values, _, _ = degradation_options([quiet] * 9 + [loud] + [hidden] * 5, 4)
+    assert values['gaussian_noise_prob2'] == 0.9  # of those whose noise is told
+    assert values['poisson_scale_range2'] == [0.3, 0.3] and values['noise_range2'] == [0.5, 0.5]
+    values, _, _ = degradation_options([loud] * 3, 4)
+    assert values['gaussian_noise_prob2'] == 0 and values['noise_range2'] == [3.0, 3.0]
+    assert degradation_options([hidden], 4)[0]['gaussian_noise_prob2'] == 1
 
 
 def test_its_training_fits_any_scale_blur_and_folder(tmp_path):
