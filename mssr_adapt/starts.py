@@ -109,7 +109,11 @@ def _check_scale(path: Path, found: int, wanted: int) -> None:
 
 @torch.inference_mode()
 def gain_over_interpolation(net: nn.Module, scale: int, clean: Photos) -> float:
-    """How much better than bicubic interpolation a network inverts bicubic downsampling, in dB, mean of the photos."""
+    """How much better than bicubic interpolation a network inverts bicubic downsampling, in dB, mean of the photos.
+
+    Raises:
+        UserError: all photos are smaller than :data:`CLEAN_SIDE` pixels a side.
+    """
     gains = []
     for photo in clean:
         y = photo[None, :, :CLEAN_SIDE // scale * scale, :CLEAN_SIDE // scale * scale]
@@ -119,7 +123,9 @@ def gain_over_interpolation(net: nn.Module, scale: int, clean: Photos) -> float:
         plain = interpolate(x, scale_factor=scale, mode='bicubic').clamp(0, 1)
         error = (lock_color(net(x).clamp(0, 1), x, scale) - y).square().mean()
         gains.append(10 * torch.log10((plain - y).square().mean().clamp(min=1e-9) / error.clamp(min=1e-9)))
-    return float(torch.stack(gains).mean()) if gains else 0.0
+    if not gains:
+        raise UserError(f'--clean: no photo has {CLEAN_SIDE} pixels a side, on which starts are tried.')
+    return float(torch.stack(gains).mean())
 
 
 def cosine(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:

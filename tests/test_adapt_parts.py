@@ -102,7 +102,8 @@ def test_fidelity_is_told_from_perception():
     clean = [scene(k) for k in range(4)]
     assert gain_over_interpolation(Knowing(clean, 0.01), 4, clean) > FAITHFUL
     assert gain_over_interpolation(Knowing(clean, 0.1), 4, clean) < 0
-    assert gain_over_interpolation(Knowing(clean, 0.01), 4, []) == 0
+    with pytest.raises(UserError, match='--clean: no photo has 128 pixels a side'):
+        gain_over_interpolation(Knowing(clean, 0.01), 4, [clean[0][:, :100]])
 
 
 def save_net(path, state, scale=4, options=TINY_RRDB):
