@@ -64,18 +64,16 @@ def make_set(args: argparse.Namespace, degradations: list[LearnedDegradation],
             for path, degradation in zip(args.checkpoint, degradations, strict=True)],
         **chosen,
     }, not args.no_hr)
-    if rank == 0:
-        pairs.begin(draws, photos)
-    gathered(None)  # wait
+    together(lambda: pairs.begin(draws, photos) if rank == 0 else None)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     degraders = [Degrader(degradation, own_device(args.device)) for degradation in degradations]
     mine = [draw for draw in draws if draw.photo % ranks == rank]
     failures = sorted(sum(gathered(pairs.fill(mine, source, degraders, rank == 0)), []))
     names = [draw.name for draw in draws if pairs.path('lq', draw.name).exists()]
-    if rank == 0 and args.lmdb:
+    if args.lmdb:
         for folder in ('lq',) if args.no_hr else ('lq', 'gt'):
-            pairs.pack(folder, names)
-    gathered(None)
+            together(lambda folder=folder: pairs.pack(folder, names) if rank == 0 else None)
+    gathered(None)  # none leaves before the last has written
     return failures, len(names)
 
 
