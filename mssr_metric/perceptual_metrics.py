@@ -31,7 +31,7 @@ def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, net
     Raises:
         UserError: weights missing, sizes that differ, or images under 31 (``alex``) or 16 (``vgg``) pixels a side.
     """
-    network = _network(net, device or _device(), weights)
+    network = _network(net, device, weights)
     check_pair(f'LPIPS ({net})', img, img2, crop_border, LPIPS_SMALLEST[net])
     parameter = next(network.parameters())
     return network(_to_tensor(img, crop_border, parameter), _to_tensor(img2, crop_border, parameter)).item()
@@ -55,7 +55,7 @@ def calculate_dists(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, dev
     Raises:
         UserError: weights missing, or sizes that differ.
     """
-    network = _network('dists', device or _device(), weights)
+    network = _network('dists', device, weights)
     check_pair('DISTS', img, img2, crop_border, 1)
     return network(*((_to_tensor(one, crop_border, network.mean) + 1) / 2 for one in (img, img2))).item()
 
@@ -66,25 +66,22 @@ def prepare_lpips(net: str = 'alex', device: str | None = None, weights: str | N
     Raises:
         UserError: weights missing.
     """
-    _network(net, device or _device(), weights)
+    _network(net, device, weights)
 
 
 def prepare_dists(device: str | None = None, weights: str | None = None, **_: object) -> None:
     """The same for :func:`calculate_dists`."""
-    _network('dists', device or _device(), weights)
+    _network('dists', device, weights)
 
 
 PREPARE = {'calculate_lpips': prepare_lpips, 'calculate_dists': prepare_dists}
 
 
-def _device() -> str:
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
-
-
 @cache
-def _network(name: str, device: str, weights: str | None) -> nn.Module:
+def _network(name: str, device: str | None, weights: str | None) -> nn.Module:
     key = 'val.metrics.<name>.weights'
     network = load_dists(weights, key) if name == 'dists' else load_lpips(name, weights, key)
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return network.to(device).eval().requires_grad_(False)
 
 

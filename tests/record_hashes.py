@@ -120,8 +120,12 @@ def small(opt: dict, root: Path) -> dict:
     opt.pop('val', None)
     opt |= {'num_gpu': 0, 'manual_seed': 3}
     opt['path'] = {}
+    stand_in = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3}  # for a file that is not there
     if 'pretrained' in opt['network_g']:
-        opt['network_g'] = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3}
+        opt['network_g'] = dict(stand_in)
+    if 'branches' in opt['network_g']:
+        opt['network_g']['branches'] = [dict(stand_in) if 'pretrained' in net else net
+                                        for net in opt['network_g']['branches']]
     if opt.get('network_d', {}).get('type') == 'UNetDiscriminatorSN':
         opt['network_d']['num_feat'] = 8
     for net in [opt['network_g'], *opt['network_g'].get('branches', []), *opt.get('degradations', [])]:
