@@ -59,6 +59,6 @@ setup(
     extras_require={
         'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.6'],
         'export': ['onnx>=1.17', 'onnxscript>=0.3', 'onnxruntime>=1.20'],
-        'demo': ['gradio>=5'],
+        'demo': ['gradio>=6'],
     },
 )

@@ -4,7 +4,7 @@
     mssr page weights --port 7861
 
 Checkpoints are given as files or folders; what each of them is, they say themselves. The page is for this machine alone
-unless --host says otherwise; Ctrl-C ends it. Needs Gradio: pip install "mssr[demo]"
+unless --host says otherwise; Ctrl-C ends it. Needs Gradio: pip install "gradio>=6"
 
 Exit code: 2 after a mistaken call, or where the port is taken; 0 or 130 after Ctrl-C.
 """

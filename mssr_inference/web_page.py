@@ -59,7 +59,7 @@ class Page:
         picture = self._read(file)
         perception = None if self.setting(name) is None else perception
         upscaler = Upscaler(self.load_upscaler(name, perception), self.device, 'fp32', self_ensemble,
-                            color_lock or None)
+                            color_lock)
         target = Path(folder) / f'{Path(file).stem}_x{upscaler.scale}.png'
         try:
             upscale_file(upscaler, file, target, 'PNG')
@@ -115,7 +115,7 @@ def build_page(page: Page):
     try:
         import gradio as gr
     except ImportError as error:
-        raise UserError('the page needs Gradio: pip install -r requirements/demo_page.txt') from error
+        raise UserError('the page needs Gradio: pip install "gradio>=6"') from error
     results = tempfile.TemporaryDirectory(prefix='mssr_page_')  # goes with the process
 
     def upscale(file, name, self_ensemble, color_lock, perception):
@@ -127,7 +127,8 @@ def build_page(page: Page):
 
     def turn(name):
         setting = page.setting(name)
-        return gr.Slider(value=setting or 0, visible=setting is not None)
+        return (gr.Slider(value=setting or 0, visible=setting is not None),
+                gr.Checkbox(value=setting is not None))  # restorers are meant to be used with it
 
     def draw(file, name, draws, seed):
         try:
@@ -143,9 +144,9 @@ def build_page(page: Page):
                     photo = gr.Image(label='Photo', type='filepath', sources=['upload', 'clipboard'])
                     name = gr.Dropdown(list(page.upscalers), value=next(iter(page.upscalers), None), label='Weights')
                     ensemble = gr.Checkbox(label='Self-ensemble (8 times the work)')
-                    lock = gr.Checkbox(label="Keep the photo's colours")
                     first = next(iter(page.upscalers), None)
                     setting = page.setting(first) if first else None
+                    lock = gr.Checkbox(setting is not None, label="Keep the photo's colours")
                     knob = gr.Slider(0, 1, value=setting or 0, step=0.05, visible=setting is not None,
                                      label='Perception: from fewest errors (0) to sharpest (1)')
                     start = gr.Button('Upscale', variant='primary')
@@ -153,7 +154,7 @@ def build_page(page: Page):
                     slider = gr.ImageSlider(label='Before and after', format='png', interactive=False)
                     result = gr.File(label='Result', interactive=False)
             start.click(upscale, [photo, name, ensemble, lock, knob], [slider, result], concurrency_limit=1)
-            name.change(turn, name, knob)
+            name.change(turn, name, [knob, lock])
         with gr.Tab('Degrade', visible=bool(page.generators)):
             with gr.Row():
                 with gr.Column(scale=1):

@@ -125,6 +125,7 @@ def test_in_a_browser_from_drop_to_picture(page, tmp_path):
             elsewhere = []
             tab.on('request', lambda r: elsewhere.append(r.url) if not r.url.startswith((url, 'data:', 'blob:')) else 0)
             tab.goto(url)
+            assert not tab.get_by_label("Keep the photo's colours").is_checked()  # it holds no restorer
             tab.locator('input[type=file]').first.set_input_files(tmp_path / 'photo.png')
             tab.get_by_role('button', name='Upscale', exact=True).last.click()
             tab.wait_for_selector('text=photo_x4', timeout=60_000)
