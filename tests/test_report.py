@@ -421,8 +421,8 @@ def test_a_browser_shows_the_page_offline(runs, tmp_path, name):  # noqa: F811
 def test_a_browser_cuts_no_tick(tmp_path):
     charts = ''.join(line_chart([Line('a', [(0, low), (last, high)])], 'iteration', 'y (levels)')
                      for last, low, high in ((1000, 0, 1), (90000, 1e-7, 9e-7), (1000000, -90000, 90000)))
-    style = re.search('<style>.*</style>', (ROOT / 'mssr_report' / 'report.html').read_text(), re.DOTALL)[0]
-    page = f'<meta charset="utf-8">{style}<body>{charts}{PROBE}'
+    style = (ROOT / 'mssr_report' / 'style.css').read_text()
+    page = f'<meta charset="utf-8"><style>{style}</style><body>{charts}{PROBE}'
     probe = json.loads(re.search('data-probe="([^"]*)"', browse(tmp_path, page, 1200, '--dump-dom').stdout)[1]
                        .replace('&quot;', '"'))
     assert probe['cut'] == [] and probe['crossed'] == []
