@@ -81,8 +81,8 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
     Weights between two networks, or beyond, distort contrast more or less; where they do least, the result, degraded
     again, is nearest to its photo. Noise that a network keeps, or sharpens, fits the photo, too, and is therefore
     counted as well, beyond that of clean photos or of the end of fidelity. What is near that end fits better still, and
-    blurs: it is not among what is tried. Of what fits as well as the best, but for what nobody sees, the setting
-    nearest to fidelity is taken, with the smallest share.
+    blurs: it is not among what is tried. Of what fits as well as the best, but for what nobody sees, the smallest
+    share is taken, with the setting nearest to fidelity: more of what was learned sharpens more than it restores.
 
     Args:
         start: the start.
@@ -106,6 +106,6 @@ def choose(start: Start, F: Weights, B: Weights | None, judge: Judge, progress: 
 
 
 def fitting_well(tried: list[Tried]) -> Tried:
-    """Of those whose cost is that of the best, but for what nobody sees, the one nearest to fidelity."""
+    """Of those whose cost is that of the best, but for what nobody sees, the one nearest to the start of fidelity."""
     least = min(one.cost for one in tried)
-    return min((one for one in tried if one.cost <= least + UNSEEN), key=lambda one: (one.setting, one.share))
+    return min((one for one in tried if one.cost <= least + UNSEEN), key=lambda one: (one.share, one.setting))

@@ -254,13 +254,14 @@ def test_the_choice_takes_the_result_that_fits_its_photo():
     assert perfect.cycle < best.figures.cycle
 
 
-def test_of_what_fits_alike_the_nearest_to_fidelity_is_taken():
+def test_of_what_fits_alike_the_smallest_share_is_taken():
     def one(share, setting, cycle, noise=1.0):
         return Tried(share, setting, Figures(cycle, 0.0, noise), 1.0)
 
-    best, near, nearer, noisy = one(0.3, 0.9, 2.0), one(0.5, 0.8, 2.3), one(0.15, 0.8, 2.4), one(0.3, 0.7, 1.9, 2.0)
-    assert fitting_well([best, near, nearer, noisy, one(0.3, 0.5, 2.6)]) is nearer
-    assert fitting_well([best, one(0.3, 0.5, 2.6)]) is best
+    best, near, nearer, noisy = one(0.3, 0.9, 2.0), one(0.3, 0.5, 2.3), one(0.15, 0.8, 2.4), one(0.1, 0.7, 1.9, 2.0)
+    assert fitting_well([best, near, nearer, noisy, one(0.15, 0.9, 2.2), one(0.1, 0.5, 2.6)]) is nearer
+    assert fitting_well([best, near, one(0.15, 0.5, 2.6)]) is near
+    assert fitting_well([best, one(0.15, 0.5, 2.6)]) is best
 
 
 def test_sharpening_keeps_flat_regions_and_doubles_no_edge():
