@@ -37,6 +37,7 @@ setup(
         'torch>=2.6',
         'torchvision>=0.21',
         'basicsr==1.4.2',
+        'setuptools; python_version >= "3.12"',  # BasicSR imports distutils
         'pytorch_wavelets>=1.3.0',
         'PyWavelets>=1.4',
         'opencv-python>=4.8',

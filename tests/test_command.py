@@ -47,7 +47,9 @@ def installed(tmp_path_factory):
     subprocess.run([sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet', '--no-deps', '--no-index',
                     next(folder.glob('*.whl'))], check=True)
     (packages,) = environment.rglob('site-packages')
-    (packages / 'others.pth').write_text(str(Path(torch.__file__).parent.parent))
+    others = Path(torch.__file__).parent.parent
+    hooks = others / 'distutils-precedence.pth'  # setuptools' distutils, for BasicSR from Python 3.12 on
+    (packages / 'others.pth').write_text(f'{others}\n{hooks.read_text() if hooks.is_file() else ""}')
     return python.parent / 'mssr'
 
 
