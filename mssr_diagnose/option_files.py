@@ -95,10 +95,9 @@ def degradation_options(photos: list[Measured], scale: int) -> tuple[dict, dict,
     hidden = 1 - len(noises) / max(len(photos), 1)
     if hidden:
         notes.append(f'Noise of {hidden:.0%} of the photos is hidden behind JPEG, and was left out.')
-    grows = [noise for noise in noises if (noise.growth or 0) > _GROWS]
-    poisson = [noise.shot**0.5 for noise in grows]
-    alike = [noise for noise in noises if noise not in grows] or noises  # too little noise to tell is most of them
-    levels = _range([noise.level for noise in alike], (0, 0), 'noise', notes)
+    poisson = [noise.shot**0.5 for noise in noises if (noise.growth or 0) > _GROWS]  # None: too little to tell
+    steady = [noise.level for noise in noises if (noise.growth or 0) <= _GROWS]
+    levels = _range(steady or [noise.level for noise in noises], (0, 0), 'noise', notes)
     scales = _range(poisson, (0.05, 0.05), 'noise that grows with brightness', notes, digits=2)
     grays = [photo.noise.gray for photo in photos if photo.noise.gray is not None]
     if not grays:

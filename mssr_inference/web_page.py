@@ -142,10 +142,10 @@ def build_page(page: Page):
             with gr.Row():
                 with gr.Column(scale=1):
                     photo = gr.Image(label='Photo', type='filepath', sources=['upload', 'clipboard'])
-                    name = gr.Dropdown(list(page.upscalers), value=next(iter(page.upscalers), None), label='Weights')
-                    ensemble = gr.Checkbox(label='Self-ensemble (8 times the work)')
                     first = next(iter(page.upscalers), None)
                     setting = page.setting(first) if first else None
+                    name = gr.Dropdown(list(page.upscalers), value=first, label='Weights')
+                    ensemble = gr.Checkbox(label='Self-ensemble (8 times the work)')
                     lock = gr.Checkbox(setting is not None, label="Keep the photo's colours")
                     knob = gr.Slider(0, 1, value=setting or 0, step=0.05, visible=setting is not None,
                                      label='Perception: from fewest errors (0) to sharpest (1)')

@@ -70,10 +70,8 @@ def make_set(args: argparse.Namespace, degradations: list[LearnedDegradation],
     mine = [draw for draw in draws if draw.photo % ranks == rank]
     failures = sorted(sum(gathered(pairs.fill(mine, source, degraders, rank == 0)), []))
     names = [draw.name for draw in draws if pairs.path('lq', draw.name).exists()]
-    if args.lmdb:
-        for folder in ('lq',) if args.no_hr else ('lq', 'gt'):
-            together(lambda folder=folder: pairs.pack(folder, names) if rank == 0 else None)
-    gathered(None)  # none leaves before the last has written
+    packed = () if rank or not args.lmdb else ('lq',) if args.no_hr else ('lq', 'gt')
+    together(lambda: [pairs.pack(folder, names) for folder in packed])  # none leaves before the last has written
     return failures, len(names)
 
 
